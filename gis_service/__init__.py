@@ -1,0 +1,1 @@
+"""The service: HTTP, OGC, command line, embedded database."""

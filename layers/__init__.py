@@ -1,0 +1,1 @@
+"""The spatial library: plans, editions, layers and features in PostGIS."""

@@ -1,0 +1,254 @@
+"""The catalogue: plans, layers, attributes and code lists, read from ``config/``.
+
+A new layer needs data only: a file under ``config/layers/``, one for each plan, and code lists
+as CSV under ``config/codes/``. Everything else (tables, typed views, tiles, styles, legends,
+collections, queryables) follows from it. The models refuse unknown keys, so that a misspelt
+word is an error with its place and not a silent default.
+"""
+
+import csv
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from layers.errors import BadConfiguration, NotFound
+from layers.text import Text
+
+AccessClass = Literal["open", "internal", "restricted"]
+AttributeType = Literal["string", "integer", "number", "boolean", "date"]
+GeometryKind = Literal["polygon", "line", "point"]
+PlanKind = Literal["overall", "detailed", "special", "survey", "administrative"]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Code(_Model):
+    """One code of a code list, with the fill colour of the official legend where there is one."""
+
+    code: str
+    parent: str | None = None
+    title: Text
+    colour: str | None = None
+
+
+class CodeList(_Model):
+    """A classification; the same digits mean other things in another scheme (see ``scheme``)."""
+
+    id: str
+    scheme: str
+    title: Text
+    source: str
+    codes: tuple[Code, ...]
+
+    def find(self, code: str) -> Code | None:
+        """The code itself; never a substring match."""
+        return self._by_code.get(code)
+
+    def lineage(self, code: str) -> Iterator[Code]:
+        """The code, then its parents up to the first level, inside this scheme only."""
+        current = self.find(code)
+        while current is not None:
+            yield current
+            current = self.find(current.parent) if current.parent else None
+
+    def colour(self, code: str) -> str | None:
+        """Fill colour of the code or of its nearest ancestor that has one."""
+        return next((c.colour for c in self.lineage(code) if c.colour), None)
+
+    @property
+    def _by_code(self) -> Mapping[str, Code]:
+        index = self.__dict__.get("_index")
+        if index is None:
+            index = {code.code: code for code in self.codes}
+            self.__dict__["_index"] = index
+        return index  # type: ignore[no-any-return]
+
+
+class Attribute(_Model):
+    """One attribute of a layer.
+
+    ``codes`` names a code list; ``aliases`` are the field names departments send (BSM, DLBM);
+    ``in_tiles`` carries it into vector tiles; ``personal`` fields are dropped at import.
+    """
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    type: AttributeType
+    title: Text
+    unit: str | None = None
+    codes: str | None = None
+    required: bool = False
+    aliases: tuple[str, ...] = ()
+    in_tiles: bool = False
+    personal: bool = False
+
+
+class Layer(_Model):
+    """One layer of a plan, as served, styled and judged.
+
+    ``accuracy_m`` is the stated positional accuracy (standard deviation, metres); a strip
+    narrower than the combined accuracy of two data sets is an accuracy difference, not a
+    conflict. ``coverage`` says what the absence of a feature means: with ``region`` the layer
+    speaks for the whole region (no feature = not concerned); with ``features`` only for the
+    places it covers; with ``declared`` the import must state it.
+    """
+
+    id: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    title: Text
+    description: Text | None = None
+    geometry: GeometryKind
+    access: AccessClass = "open"
+    accuracy_m: float = Field(gt=0)
+    coverage: Literal["region", "features", "declared"] = "region"
+    tessellation: bool = False
+    """True when features must cover their area without gaps or overlaps (land use, parcels)."""
+    id_attribute: str | None = None
+    label: str | None = None
+    attributes: tuple[Attribute, ...] = ()
+    style: tuple[dict[str, Any], ...] = ()
+    """Fragments of MapLibre layers (type, paint, layout, filter); see ``tiles.map_style``."""
+    draw_order: int = 100
+    """Small numbers are drawn first (at the bottom)."""
+    visible: bool = True
+    min_zoom: int = Field(default=5, ge=0, le=22)
+
+    def attribute(self, name: str) -> Attribute | None:
+        """The attribute of that name."""
+        return next((a for a in self.attributes if a.name == name), None)
+
+    @property
+    def tile_attributes(self) -> tuple[str, ...]:
+        """Names of the attributes that go into vector tiles, in catalogue order."""
+        return tuple(a.name for a in self.attributes if a.in_tiles)
+
+
+class Plan(_Model):
+    """A plan with its layers; each of its editions holds all of them together."""
+
+    id: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
+    kind: PlanKind
+    rank: int = 50
+    """Hierarchy when plans contradict: the smaller number prevails (overall before special)."""
+    title: Text
+    authority: Text
+    description: Text | None = None
+    licence: Text | None = None
+    layers: tuple[Layer, ...] = Field(min_length=1)
+
+
+class Catalog(_Model):
+    """Everything under ``config/layers`` and ``config/codes``."""
+
+    plans: tuple[Plan, ...]
+    code_lists: tuple[CodeList, ...]
+
+    @model_validator(mode="after")
+    def _names_are_unique_and_known(self) -> "Catalog":
+        seen: dict[str, str] = {}
+        known_lists = {code_list.id for code_list in self.code_lists}
+        for plan in self.plans:
+            for layer in plan.layers:
+                if layer.id in seen:
+                    raise ValueError(f"layer {layer.id} stands in {seen[layer.id]} and {plan.id}")
+                seen[layer.id] = plan.id
+                names = [a.name for a in layer.attributes]
+                if len(names) != len(set(names)):
+                    raise ValueError(f"layer {layer.id}: an attribute stands twice")
+                for name in filter(None, (layer.id_attribute, layer.label)):
+                    if name not in names:
+                        raise ValueError(f"layer {layer.id}: no attribute {name}")
+                for attribute in layer.attributes:
+                    if attribute.codes and attribute.codes not in known_lists:
+                        raise ValueError(f"layer {layer.id}: no code list {attribute.codes}")
+        return self
+
+    def layers(self) -> Iterator[tuple[Plan, Layer]]:
+        """All layers with their plans, in file order."""
+        for plan in self.plans:
+            for layer in plan.layers:
+                yield plan, layer
+
+    def plan(self, plan_id: str) -> Plan:
+        """The plan, or ``NotFound`` with the names there are."""
+        for plan in self.plans:
+            if plan.id == plan_id:
+                return plan
+        names = ", ".join(plan.id for plan in self.plans)
+        raise NotFound(
+            f"There is no plan '{plan_id}'. Plans: {names}.",
+            f"没有规划“{plan_id}”。现有规划：{names}。",
+        )
+
+    def layer(self, layer_id: str) -> Layer:
+        """The layer, or ``NotFound``."""
+        return self.layer_with_plan(layer_id)[1]
+
+    def layer_with_plan(self, layer_id: str) -> tuple[Plan, Layer]:
+        """The layer and its plan, or ``NotFound``."""
+        for plan, layer in self.layers():
+            if layer.id == layer_id:
+                return plan, layer
+        raise NotFound(f"There is no layer '{layer_id}'.", f"没有图层“{layer_id}”。")
+
+    def code_list(self, list_id: str) -> CodeList:
+        """The code list of that id."""
+        return next(code_list for code_list in self.code_lists if code_list.id == list_id)
+
+
+def load_catalog(config_dir: Path) -> Catalog:
+    """Read ``layers/*.yml`` and ``codes/*.csv``; ``BadConfiguration`` names file and key."""
+    plans = []
+    for path in sorted((config_dir / "layers").glob("*.yml")):
+        plans.append(_read(path, Plan, yaml.safe_load(path.read_text("utf-8"))))
+    code_lists = [_read_code_list(path) for path in sorted((config_dir / "codes").glob("*.csv"))]
+    try:
+        return Catalog(plans=tuple(plans), code_lists=tuple(code_lists))
+    except ValidationError as error:
+        raise _configuration_error(config_dir / "layers", error) from error
+
+
+def _read_code_list(path: Path) -> CodeList:
+    """Read a CSV whose first lines are ``# key: value`` (scheme, zh, en, source)."""
+    lines = path.read_text("utf-8").splitlines()
+    head = dict(
+        line[1:].strip().split(": ", 1) for line in lines if line.startswith("#") and ": " in line
+    )
+    rows = csv.DictReader(line for line in lines if not line.startswith("#"))
+    return _read(
+        path,
+        CodeList,
+        {
+            "id": path.stem,
+            "scheme": head.get("scheme", path.stem),
+            "title": {"zh": head.get("zh"), "en": head.get("en")},
+            "source": head.get("source", ""),
+            "codes": [
+                {
+                    "code": row["code"],
+                    "parent": row.get("parent") or None,
+                    "title": {"zh": row["name_zh"], "en": row["name_en"]},
+                    "colour": row.get("colour") or None,
+                }
+                for row in rows
+            ],
+        },
+    )
+
+
+def _read[M: BaseModel](path: Path, model: type[M], value: Any) -> M:
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        raise _configuration_error(path, error) from error
+
+
+def _configuration_error(path: Path, error: ValidationError) -> BadConfiguration:
+    faults = "; ".join(
+        f"{'.'.join(str(step) for step in fault['loc']) or 'file'}: {fault['msg']}"
+        for fault in error.errors()[:5]
+    )
+    return BadConfiguration(f"{path.name}: {faults}", f"配置文件 {path.name} 有误：{faults}")

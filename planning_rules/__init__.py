@@ -1,0 +1,1 @@
+"""The rules engine: judges a submission against plans; pure functions of values."""

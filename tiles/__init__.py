@@ -1,0 +1,1 @@
+"""Tiles and the map's symbology."""
