@@ -66,7 +66,7 @@ class CodeList(_Model):
         if index is None:
             index = {code.code: code for code in self.codes}
             self.__dict__["_index"] = index
-        return index  # type: ignore[no-any-return]
+        return index
 
 
 class Attribute(_Model):
