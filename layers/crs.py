@@ -210,7 +210,7 @@ def transform_box(box: Box, source: Crs) -> Box:
     outline = shapely.segmentize(shapely.box(*box), max((box[2] - box[0]) / 32, 1.0))
     bounds: Box = tuple(
         _apply(np.array([outline]), _transformer(source.wkt, to_projected=False))[0].bounds
-    )  # noqa: E501
+    )
     return bounds
 
 

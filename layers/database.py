@@ -102,7 +102,9 @@ def migrate(connection: Connection) -> list[str]:
             "CREATE TABLE IF NOT EXISTS public.migration"
             " (name text PRIMARY KEY, sha256 text NOT NULL, applied timestamptz DEFAULT now())"
         )
-        done = dict(connection.execute("SELECT name, sha256 FROM public.migration").fetchall())
+        done: dict[str, str] = dict(
+            connection.execute("SELECT name, sha256 FROM public.migration").fetchall()
+        )
         for name, text in migration_files():
             digest = hashlib.sha256(text.encode()).hexdigest()
             if name in done:
@@ -114,7 +116,7 @@ def migrate(connection: Connection) -> list[str]:
                     )
                 continue
             with connection.transaction():
-                connection.execute(cast(LiteralString, text))
+                connection.execute(text)
                 connection.execute(
                     "INSERT INTO public.migration (name, sha256) VALUES (%s, %s)", (name, digest)
                 )

@@ -1,0 +1,275 @@
+"""Editions (版本) of plans: draft, publish, withdraw, and what is in force on a day.
+
+Publishing is one short transaction that moves a pointer (``library.in_force``); the derived
+pieces are made before it. Nothing is ever overwritten: the pointer's history keeps since when
+an edition was known to be in force (``recorded``) for which days (``valid``), so that a report
+can be replayed later as it was.
+"""
+
+import datetime
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from psycopg import errors as pg
+from psycopg.types.json import Jsonb
+from psycopg.types.range import Range
+
+from layers.contents import build_pieces
+from layers.database import Connection, row, rows, statements
+from layers.errors import Conflict, NotFound
+from layers.text import Text
+
+_SQL: Final = statements("layers", "editions.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """The content of one layer in the edition in force on a day.
+
+    ``coverage`` is the WKB (EPSG:4490) of where the layer has data at all; None = nowhere.
+    """
+
+    layer_id: str
+    plan_id: str
+    edition_id: int
+    synthetic: bool
+    content_id: int
+    content_sha256: str
+    accuracy_m: float
+    feature_count: int
+    coverage: bytes | None
+
+
+def open_draft(
+    connection: Connection,
+    plan_id: str,
+    *,
+    valid_from: datetime.date,
+    title: Text | None = None,
+    synthetic: bool = False,
+    metadata: Mapping[str, Any] | None = None,
+) -> int:
+    """The plan's draft edition; made if there is none. Runs inside the caller's transaction.
+
+    A plan has one draft at a time; imports of several layers meet in it. ``valid_from`` is the
+    first day on which the edition will be in force; a later import may change it.
+    """
+    found = row(connection, _SQL["open_draft"], plan_id=plan_id)
+    if found is not None:
+        row_id: int = found["id"]
+        connection.execute(_SQL["date_draft"], {"valid_from": valid_from, "edition_id": row_id})
+        return row_id
+    name = title or Text(
+        zh=f"{valid_from.isoformat()} 起施行的版本", en=f"Edition from {valid_from.isoformat()}"
+    )
+    created = row(
+        connection,
+        _SQL["create_draft"],
+        plan_id=plan_id,
+        title=Jsonb(name.model_dump()),
+        valid_from=valid_from,
+        synthetic=synthetic,
+        metadata=Jsonb(dict(metadata or {})),
+    )
+    return int(created["id"]) if created else 0
+
+
+def put_layer(connection: Connection, edition_id: int, layer_id: str, content_id: int) -> None:
+    """Make a loaded content the draft's content of that layer; ``Conflict`` if it is no draft."""
+    try:
+        connection.execute(
+            _SQL["put_layer"],
+            {"edition_id": edition_id, "layer_id": layer_id, "content_id": content_id},
+        )
+    except pg.RestrictViolation as error:
+        raise Conflict(
+            f"Edition {edition_id} is published and cannot change.",
+            f"版本 {edition_id} 已发布，不可更改。",
+            code="edition-published",
+        ) from error
+
+
+def list_editions(connection: Connection, plan_id: str) -> list[dict[str, Any]]:
+    """All editions of a plan, newest first, each with its layers and their counts."""
+    return rows(connection, _SQL["editions_of_plan"], plan_id=plan_id)
+
+
+def publish(
+    connection: Connection,
+    plan_id: str,
+    edition_id: int | None = None,
+    *,
+    accept_blocking: str | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> int:
+    """Put a draft in force from its ``valid_from`` on; give its edition number.
+
+    The pieces for overlay and tiles are made first, each content in its own transaction, so a
+    killed publish is simply run again. Then one transaction carries over the layers that the
+    draft does not bring, moves the pointer and announces the change. Refused (``Conflict``)
+    while blocking issues are open, unless ``accept_blocking`` gives the reason, which is kept.
+    """
+    edition = _draft(connection, plan_id, edition_id)
+    contents = rows(connection, _SQL["contents_of_edition"], edition_id=edition["id"])
+    _refuse_unfit(edition["id"], contents, accept_blocking)
+    for content in contents:
+        if content["state"] != "ready":
+            progress(content["layer_id"])
+            build_pieces(connection, content["id"])
+    with connection.transaction():
+        _draft(connection, plan_id, edition["id"])  # locks the row: a second publisher waits
+        values = {
+            "plan_id": plan_id,
+            "edition_id": edition["id"],
+            "valid_from": edition["valid_from"],
+        }
+        connection.execute(_SQL["carry_over"], values)
+        if accept_blocking:
+            connection.execute(
+                "UPDATE library.edition SET metadata = metadata || %s WHERE id = %s",
+                (Jsonb({"accepted_blocking_issues": accept_blocking}), edition["id"]),
+            )
+        connection.execute(_SQL["mark_published"], values)
+        _move_pointer(connection, plan_id, edition["id"], edition["valid_from"])
+        connection.execute(_SQL["announce"], {"plan_id": plan_id})
+    return int(edition["id"])
+
+
+def _draft(connection: Connection, plan_id: str, edition_id: int | None) -> dict[str, Any]:
+    if edition_id is None:
+        found = row(connection, _SQL["open_draft"], plan_id=plan_id)
+        if found is None:
+            raise Conflict(
+                f"Plan {plan_id} has no draft edition; import a file first.",
+                f"规划 {plan_id} 没有草稿版本；请先导入文件。",
+                code="no-draft",
+            )
+        edition_id = found["id"]
+    edition = row(connection, _SQL["edition"], edition_id=edition_id)
+    if edition is None or edition["plan_id"] != plan_id:
+        raise NotFound(
+            f"Plan {plan_id} has no edition {edition_id}.",
+            f"规划 {plan_id} 没有版本 {edition_id}。",
+        )
+    if edition["state"] != "draft":
+        raise Conflict(
+            f"Edition {edition_id} is {edition['state']}, only a draft can be published.",
+            f"版本 {edition_id} 的状态为 {edition['state']}，只有草稿可以发布。",
+            code="not-a-draft",
+        )
+    return edition
+
+
+def _refuse_unfit(
+    edition_id: int, contents: Sequence[Mapping[str, Any]], accepted: str | None
+) -> None:
+    if not contents:
+        raise Conflict(
+            f"Edition {edition_id} holds no layer; import a file first.",
+            f"版本 {edition_id} 没有图层；请先导入文件。",
+            code="empty-edition",
+        )
+    open_issues = sum(content["blocking_issues"] for content in contents)
+    if open_issues and not accepted:
+        raise Conflict(
+            f"Edition {edition_id} has {open_issues} blocking issues: rows were refused. Mend the "
+            "file and import it again, or publish with --accept-blocking 'reason'.",
+            f"版本 {edition_id} 有 {open_issues} 个阻断性问题（有记录被拒绝）。请修正文件后重新导入，"
+            "或使用 --accept-blocking '理由' 发布。",
+            code="blocking-issues",
+        )
+
+
+def _move_pointer(
+    connection: Connection, plan_id: str, edition_id: int, valid_from: datetime.date
+) -> None:
+    """Close the records from ``valid_from`` on, keep their earlier days, record the new one."""
+    before = rows(connection, _SQL["overlapping"], plan_id=plan_id, valid_from=valid_from)
+    for record in before:
+        connection.execute(_SQL["close_record"], {"id": record["id"]})
+        earlier = Range(record["valid"].lower, valid_from, "[)")
+        if record["valid"].lower is None or record["valid"].lower < valid_from:
+            _record(connection, plan_id, record["edition_id"], earlier)
+        connection.execute(
+            _SQL["mark_state"], {"state": "superseded", "edition_id": record["edition_id"]}
+        )
+    _record(connection, plan_id, edition_id, Range(valid_from, None, "[)"))
+
+
+def _record(
+    connection: Connection, plan_id: str, edition_id: int, valid: Range[datetime.date]
+) -> None:
+    connection.execute(
+        _SQL["record"], {"plan_id": plan_id, "edition_id": edition_id, "valid": valid}
+    )
+
+
+def withdraw(connection: Connection, plan_id: str, edition_id: int) -> int | None:
+    """Take an edition out of force; give the edition that is in force again, if there is one.
+
+    The edition that it had superseded comes back for those days. Without one the plan has no
+    data from then on: checks say "no data", never "no conflict".
+    """
+    with connection.transaction():
+        edition = row(connection, _SQL["edition"], edition_id=edition_id)
+        if edition is None or edition["plan_id"] != plan_id:
+            raise NotFound(
+                f"Plan {plan_id} has no edition {edition_id}.",
+                f"规划 {plan_id} 没有版本 {edition_id}。",
+            )
+        records = rows(connection, _SQL["current_record"], edition_id=edition_id)
+        if edition["state"] in ("draft", "withdrawn") or not records:
+            raise Conflict(
+                f"Edition {edition_id} is {edition['state']} and not in force.",
+                f"版本 {edition_id} 的状态为 {edition['state']}，并未生效。",
+                code="not-in-force",
+            )
+        restored: int | None = None
+        for record in records:
+            before = row(connection, _SQL["predecessor"], plan_id=plan_id, valid=record["valid"])
+            connection.execute(_SQL["close_record"], {"id": record["id"]})
+            if before is not None:
+                connection.execute(_SQL["close_record"], {"id": before["id"]})
+                joined = Range(before["valid"].lower, record["valid"].upper, "[)")
+                _record(connection, plan_id, before["edition_id"], joined)
+                restored = before["edition_id"]
+        connection.execute(_SQL["mark_state"], {"state": "withdrawn", "edition_id": edition_id})
+        if restored is not None:
+            connection.execute(_SQL["mark_state"], {"state": "published", "edition_id": restored})
+        connection.execute(_SQL["announce"], {"plan_id": plan_id})
+    return restored
+
+
+def contents_in_force(
+    connection: Connection,
+    layer_ids: Sequence[str] | None,
+    as_of: datetime.date,
+    *,
+    known_at: datetime.datetime | None = None,
+) -> dict[str, Content]:
+    """What holds on a day, by layer id; a layer that is missing has no data on that day.
+
+    ``known_at`` asks what the library knew at that moment; None = now.
+    """
+    found = rows(
+        connection,
+        _SQL["contents_in_force"],
+        as_of=as_of,
+        known_at=known_at,
+        layer_ids=list(layer_ids) if layer_ids is not None else None,
+    )
+    return {
+        record["layer_id"]: Content(
+            layer_id=record["layer_id"],
+            plan_id=record["plan_id"],
+            edition_id=record["edition_id"],
+            synthetic=record["synthetic"],
+            content_id=record["content_id"],
+            content_sha256=record["content_sha256"],
+            accuracy_m=record["accuracy_m"],
+            feature_count=record["feature_count"],
+            coverage=record["coverage"],
+        )
+        for record in found
+    }

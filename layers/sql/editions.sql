@@ -1,0 +1,158 @@
+-- name: open_draft
+SELECT id FROM library.edition
+WHERE plan_id = %(plan_id)s AND state = 'draft'
+FOR UPDATE
+
+-- name: create_draft
+INSERT INTO library.edition (plan_id, title, valid_from, synthetic, metadata)
+VALUES (%(plan_id)s, %(title)s, %(valid_from)s, %(synthetic)s, %(metadata)s)
+RETURNING id
+
+-- name: date_draft
+UPDATE library.edition SET valid_from = %(valid_from)s WHERE id = %(edition_id)s
+
+-- name: put_layer
+INSERT INTO library.edition_layer (edition_id, layer_id, content_id)
+VALUES (%(edition_id)s, %(layer_id)s, %(content_id)s)
+ON CONFLICT (edition_id, layer_id)
+DO UPDATE SET content_id = excluded.content_id, carried_over = false
+
+-- name: edition
+SELECT e.id, e.plan_id, e.state, e.title, e.valid_from, e.synthetic, e.published
+FROM library.edition AS e
+WHERE e.id = %(edition_id)s
+
+-- name: editions_of_plan
+SELECT
+    e.id,
+    e.plan_id,
+    e.state,
+    e.title,
+    e.valid_from,
+    e.synthetic,
+    e.created,
+    e.published,
+    coalesce(
+        (
+            SELECT
+                jsonb_agg(
+                    jsonb_build_object(
+                        'layer', el.layer_id,
+                        'content', c.id,
+                        'features', c.feature_count,
+                        'state', c.state,
+                        'blocking_issues', c.blocking_issues,
+                        'carried_over', el.carried_over
+                    ) ORDER BY el.layer_id
+                )
+            FROM library.edition_layer AS el
+            INNER JOIN library.layer_content AS c ON c.id = el.content_id
+            WHERE el.edition_id = e.id
+        ), '[]'
+    ) AS layers
+FROM library.edition AS e
+WHERE e.plan_id = %(plan_id)s
+ORDER BY e.id DESC
+
+-- name: contents_of_edition
+SELECT c.id, c.layer_id, c.state, c.blocking_issues
+FROM library.edition_layer AS el
+INNER JOIN library.layer_content AS c ON c.id = el.content_id
+WHERE el.edition_id = %(edition_id)s
+ORDER BY c.layer_id
+
+-- name: carry_over
+-- Layers that the draft does not bring are taken over from the edition in force on its first day.
+INSERT INTO library.edition_layer (edition_id, layer_id, content_id, carried_over)
+SELECT %(edition_id)s, el.layer_id, el.content_id, true
+FROM library.in_force AS f
+INNER JOIN library.edition_layer AS el ON el.edition_id = f.edition_id
+WHERE
+    f.plan_id = %(plan_id)s
+    AND upper_inf(f.recorded)
+    AND f.valid @> %(valid_from)s::date
+ON CONFLICT (edition_id, layer_id) DO NOTHING
+
+-- name: overlapping
+SELECT f.id, f.edition_id, f.valid
+FROM library.in_force AS f
+WHERE
+    f.plan_id = %(plan_id)s
+    AND upper_inf(f.recorded)
+    AND f.valid && daterange(%(valid_from)s, NULL)
+ORDER BY f.id
+
+-- name: close_record
+UPDATE library.in_force
+SET recorded = tstzrange(lower(recorded), now())
+WHERE id = %(id)s
+
+-- name: record
+INSERT INTO library.in_force (plan_id, edition_id, valid)
+VALUES (%(plan_id)s, %(edition_id)s, %(valid)s)
+
+-- name: current_record
+SELECT f.id, f.valid
+FROM library.in_force AS f
+WHERE f.edition_id = %(edition_id)s AND upper_inf(f.recorded)
+ORDER BY f.id
+
+-- name: predecessor
+-- The edition that was in force up to the day on which the given one began.
+SELECT f.id, f.edition_id, f.valid
+FROM library.in_force AS f
+WHERE
+    f.plan_id = %(plan_id)s
+    AND upper_inf(f.recorded)
+    AND upper(f.valid) = lower(%(valid)s::daterange)
+
+-- name: mark_published
+UPDATE library.edition SET state = 'published', published = now() WHERE id = %(edition_id)s
+
+-- name: mark_state
+UPDATE library.edition SET state = %(state)s WHERE id = %(edition_id)s
+
+-- name: contents_in_force
+SELECT
+    el.layer_id,
+    l.plan_id,
+    f.edition_id,
+    e.synthetic,
+    el.content_id,
+    c.content_sha256,
+    l.accuracy_m,
+    c.feature_count,
+    ST_AsBinary(c.coverage) AS coverage
+FROM library.in_force AS f
+INNER JOIN library.edition AS e ON e.id = f.edition_id
+INNER JOIN library.edition_layer AS el ON el.edition_id = f.edition_id
+INNER JOIN library.layer_content AS c ON c.id = el.content_id
+INNER JOIN library.layer AS l ON l.id = el.layer_id
+WHERE
+    f.valid @> %(as_of)s::date
+    AND f.recorded @> coalesce(%(known_at)s::timestamptz, now())
+    AND (%(layer_ids)s::text [] IS NULL OR el.layer_id = ANY(%(layer_ids)s::text []))
+
+-- name: summary_in_force
+SELECT
+    l.id AS layer_id,
+    l.plan_id,
+    e.id AS edition_id,
+    e.state,
+    e.title,
+    e.valid_from,
+    e.synthetic,
+    c.id AS content_id,
+    c.feature_count,
+    ARRAY[
+        ST_XMin(c.extent), ST_YMin(c.extent), ST_XMax(c.extent), ST_YMax(c.extent)
+    ] AS extent
+FROM library.layer AS l
+INNER JOIN library.in_force AS f
+    ON f.plan_id = l.plan_id AND upper_inf(f.recorded) AND f.valid @> %(as_of)s::date
+INNER JOIN library.edition AS e ON e.id = f.edition_id
+INNER JOIN library.edition_layer AS el ON el.edition_id = e.id AND el.layer_id = l.id
+INNER JOIN library.layer_content AS c ON c.id = el.content_id
+
+-- name: announce
+SELECT pg_notify('library_changed', %(plan_id)s)
