@@ -175,8 +175,8 @@ def _refuse_unfit(
         raise Conflict(
             f"Edition {edition_id} has {open_issues} blocking issues: rows were refused. Mend the "
             "file and import it again, or publish with --accept-blocking 'reason'.",
-            f"版本 {edition_id} 有 {open_issues} 个阻断性问题（有记录被拒绝）。请修正文件后重新导入，"
-            "或使用 --accept-blocking '理由' 发布。",
+            f"版本 {edition_id} 有 {open_issues} 个阻断性问题（有记录被拒绝）。"
+            "请修正文件后重新导入，或使用 --accept-blocking '理由' 发布。",
             code="blocking-issues",
         )
 

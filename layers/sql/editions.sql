@@ -21,6 +21,7 @@ DO UPDATE SET content_id = excluded.content_id, carried_over = false
 SELECT e.id, e.plan_id, e.state, e.title, e.valid_from, e.synthetic, e.published
 FROM library.edition AS e
 WHERE e.id = %(edition_id)s
+FOR UPDATE
 
 -- name: editions_of_plan
 SELECT

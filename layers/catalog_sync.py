@@ -1,0 +1,84 @@
+"""Brings the catalogue into the database: plan and layer rows, and a typed view a layer.
+
+The views (``layer_view.<layer>``) show the features in force today with the attributes as typed
+columns, for people who connect QGIS or SQL straight to PostGIS.
+"""
+
+from typing import Final, LiteralString
+
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from layers.catalog import AttributeType, Catalog, Layer
+from layers.database import Connection
+
+_SQL_TYPES: Final[dict[AttributeType, LiteralString]] = {
+    "string": "text",
+    "integer": "bigint",
+    "number": "double precision",
+    "boolean": "boolean",
+    "date": "date",
+}
+
+
+def sync_catalog(connection: Connection, catalog: Catalog) -> None:
+    """Make the mirror equal to the catalogue, in one transaction.
+
+    Plans and layers are added and changed, never deleted: editions may still stand on them.
+    """
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(7361530448)")
+        for plan in catalog.plans:
+            connection.execute(
+                "INSERT INTO library.plan (id, kind, rank, definition) VALUES (%s, %s, %s, %s)"
+                " ON CONFLICT (id) DO UPDATE SET kind = excluded.kind, rank = excluded.rank,"
+                " definition = excluded.definition",
+                (plan.id, plan.kind, plan.rank, Jsonb(plan.model_dump(exclude={"layers"}))),
+            )
+        for plan, layer in catalog.layers():
+            connection.execute(
+                "INSERT INTO library.layer (id, plan_id, access_class, accuracy_m, definition)"
+                " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (id) DO UPDATE SET"
+                " plan_id = excluded.plan_id, access_class = excluded.access_class,"
+                " accuracy_m = excluded.accuracy_m, definition = excluded.definition"
+                " RETURNING xmax = 0 AS is_new",
+                (layer.id, plan.id, layer.access, layer.accuracy_m, Jsonb(layer.model_dump())),
+            )
+            _make_view(connection, layer)
+
+
+def _make_view(connection: Connection, layer: Layer) -> None:
+    """Rebuild the typed view where its columns changed; a view cannot drop a column in place."""
+    wanted = ["fid", "feature_id", *(a.name for a in layer.attributes), "area_m2", "geom"]
+    present = [
+        name
+        for (name,) in connection.execute(
+            "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0"
+            " AND NOT attisdropped ORDER BY attnum",
+            (f"layer_view.{layer.id}",),
+        )
+    ]
+    if present == wanted:
+        return
+    name = sql.Identifier("layer_view", layer.id)
+    columns = [
+        sql.SQL("(f.attributes ->> {key})::{type} AS {name}").format(
+            key=sql.Literal(attribute.name),
+            type=sql.SQL(_SQL_TYPES[attribute.type]),
+            name=sql.Identifier(attribute.name),
+        )
+        for attribute in layer.attributes
+    ]
+    connection.execute(sql.SQL("DROP VIEW IF EXISTS {}").format(name))
+    connection.execute(
+        sql.SQL(
+            "CREATE VIEW {name} AS SELECT f.fid, f.feature_id, {columns} f.area_m2, f.geom"
+            " FROM library.layer_in_force AS l"
+            " INNER JOIN library.feature AS f ON f.content_id = l.content_id"
+            " WHERE l.layer_id = {layer}"
+        ).format(
+            name=name,
+            columns=sql.SQL("").join(column + sql.SQL(", ") for column in columns),
+            layer=sql.Literal(layer.id),
+        )
+    )

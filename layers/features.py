@@ -1,0 +1,73 @@
+"""Reads of features by place: candidates of a check, and what lies at a point."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from layers.crs import Box
+from layers.database import Connection, row, rows, statements
+
+_SQL: Final = statements("layers", "features.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A feature near a submission, with the WKB of those of its pieces that are near."""
+
+    fid: int
+    feature_id: str
+    attributes: dict[str, Any]
+    pieces: tuple[bytes, ...]
+
+
+def candidates(
+    connection: Connection, content_id: int, boxes: Sequence[Box]
+) -> tuple[Candidate, ...]:
+    """Features of a content whose pieces' boxes meet one of the boxes (lon/lat degrees).
+
+    A corridor comes as many small boxes, so that its bounding box does not fetch the province.
+    """
+    if not boxes:
+        return ()
+    if len(boxes) == 1:
+        west, south, east, north = boxes[0]
+        found = rows(
+            connection, _SQL["candidates_one_box"], content_id=content_id,
+            west=west, south=south, east=east, north=north,
+        )  # fmt: skip
+    else:
+        found = rows(
+            connection, _SQL["candidates"], content_id=content_id,
+            west=[box[0] for box in boxes], south=[box[1] for box in boxes],
+            east=[box[2] for box in boxes], north=[box[3] for box in boxes],
+        )  # fmt: skip
+    return tuple(
+        Candidate(
+            record["fid"], record["feature_id"], record["attributes"], tuple(record["pieces"])
+        )
+        for record in found
+    )
+
+
+def at_place(
+    connection: Connection, content_ids: Sequence[int], lon: float, lat: float, radius_deg: float
+) -> list[dict[str, Any]]:
+    """Features of the contents at a place; lines and points within ``radius_deg`` of it."""
+    return rows(
+        connection, _SQL["at_place"], content_ids=list(content_ids),
+        lon=lon, lat=lat, radius_deg=radius_deg,
+    )  # fmt: skip
+
+
+def covered_at(
+    connection: Connection, content_ids: Sequence[int], lon: float, lat: float
+) -> set[int]:
+    """Those of the contents that have data at the place; for the others "no data" is the answer."""
+    found = rows(connection, _SQL["covered_at"], content_ids=list(content_ids), lon=lon, lat=lat)
+    return {record["id"] for record in found}
+
+
+def library_version(connection: Connection) -> int:
+    """A number that changes with every publish and withdrawal."""
+    found = row(connection, _SQL["changes"])
+    return int(found["version"]) if found else 0
