@@ -1,30 +1,39 @@
 -- name: candidates
 -- Pieces near a submission: the spatial index decides, nothing is clipped here. A submitted
 -- geometry never meets GEOS inside the database (it can hold or crash a backend).
-SELECT
-    p.fid,
-    f.feature_id,
-    f.attributes,
-    p.pieces
-FROM (
+WITH hits AS (
+    SELECT DISTINCT
+        op.fid,
+        op.piece
+    FROM unnest(
+        %(west)s::double precision [],
+        %(south)s::double precision [],
+        %(east)s::double precision [],
+        %(north)s::double precision []
+    ) AS box (west, south, east, north)
+    INNER JOIN library.overlay_piece AS op
+        ON
+            op.content_id = %(content_id)s
+            AND op.geom && ST_MakeEnvelope(box.west, box.south, box.east, box.north, 4490)
+),
+
+near AS (
     SELECT
         op.fid,
         array_agg(ST_AsBinary(op.geom) ORDER BY op.piece) AS pieces
-    FROM library.overlay_piece AS op
-    WHERE
-        op.content_id = %(content_id)s
-        AND EXISTS (
-            SELECT FROM unnest(
-                %(west)s::double precision [],
-                %(south)s::double precision [],
-                %(east)s::double precision [],
-                %(north)s::double precision []
-            ) AS box (west, south, east, north)
-            WHERE op.geom && ST_MakeEnvelope(box.west, box.south, box.east, box.north, 4490)
-        )
+    FROM hits
+    INNER JOIN library.overlay_piece AS op
+        ON op.content_id = %(content_id)s AND op.fid = hits.fid AND op.piece = hits.piece
     GROUP BY op.fid
-) AS p
-INNER JOIN library.feature AS f ON f.content_id = %(content_id)s AND f.fid = p.fid
+)
+
+SELECT
+    near.fid,
+    f.feature_id,
+    f.attributes,
+    near.pieces
+FROM near
+INNER JOIN library.feature AS f ON f.content_id = %(content_id)s AND f.fid = near.fid
 ORDER BY f.feature_id
 
 -- name: candidates_one_box
