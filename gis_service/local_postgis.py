@@ -1,0 +1,411 @@
+"""The service's own PostGIS: a private cluster on a unix socket.
+
+The processes of one data folder share it: the first starts it, the last one out stops it. Each
+holds a shared lock for its life; starting and stopping happen under a second, exclusive lock, so
+no order of events can stop the cluster under somebody. The kernel drops both locks with their
+process: whatever a kill -9 leaves behind is told from the living, and the next start joins or
+clears it.
+"""
+
+import fcntl
+import hashlib
+import logging
+import os
+import pwd
+import re
+import shlex
+import shutil
+import stat
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+
+from layers.errors import Unavailable
+
+ROLE = "gis"
+DATABASE = "gis"
+OLDEST_MAJOR = 15
+DEBIAN_PROGRAMS = Path("/usr/lib/postgresql")
+# Where clusters go that the server's user cannot reach in the data folder itself.
+ELSEWHERE = Path("/var/lib/gis-service")
+# sun_path holds 108 bytes with the closing zero; the server adds a lock file beside the socket.
+LONGEST_SOCKET_FOLDER = 107 - len("/.s.PGSQL.5432.lock")
+START_SECONDS = 300
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalPostgis:
+    """A running cluster: the folder of PostgreSQL's files and the one of its socket."""
+
+    data_dir: Path
+    socket_dir: Path
+
+    def dsn(self, database: str = DATABASE) -> str:
+        """Give the connection address of one database, in the form of ``DATABASE_URL``."""
+        return f"postgresql://{ROLE}@/{database}?host={quote(str(self.socket_dir))}&port=5432"
+
+
+@contextmanager
+def running_cluster(
+    data_dir: Path, *, durable: bool = True, say: Callable[[str], None] = _log.info
+) -> Iterator[LocalPostgis]:
+    """Keep the cluster of ``data_dir`` up for the length of the block; the database exists.
+
+    ``durable=False`` gives up crash safety for speed: for tests only. A process that can be
+    ended by SIGTERM must turn it into an exception, or the cluster is left to the next start.
+    """
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        data_dir = data_dir.resolve()
+        users = os.open(data_dir / "postgis.users", os.O_RDONLY | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise Unavailable(
+            f"cannot use the data folder {data_dir}: {error.strerror}; name another by DATA_DIR=",
+            f"无法使用数据目录 {data_dir}：{error.strerror}；请用 DATA_DIR= 指定其他目录",
+        ) from error
+    try:
+        server = _Server.of(data_dir, durable, say)
+        try:
+            with _only_one(data_dir / "postgis.gate"):
+                alone = _try_exclusive(users)
+                fcntl.flock(users, fcntl.LOCK_SH)
+                server.bring_up(alone)
+            yield LocalPostgis(server.files, server.socket_dir)
+        finally:
+            with _only_one(data_dir / "postgis.gate"):
+                if _try_exclusive(users):
+                    server.stop()
+    finally:
+        os.close(users)
+
+
+@contextmanager
+def _only_one(path: Path) -> Iterator[None]:
+    """Wait for the exclusive lock under which the cluster is started or stopped."""
+    gate = os.open(path, os.O_RDONLY | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(gate, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(gate)
+
+
+def _try_exclusive(lock: int) -> bool:
+    """Tell whether no other process uses the cluster."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Programs:
+    """One installed PostgreSQL that has PostGIS."""
+
+    folder: Path
+    major: int
+    lz4: bool
+
+    @classmethod
+    def find(cls, needed_major: int | None = None) -> "Programs":
+        """Take the newest that fits; a cluster can only be opened by the version that made it."""
+        found = [p for folder in _program_folders() if (p := cls._in(folder)) is not None]
+        fitting = [p for p in found if needed_major in (None, p.major)]
+        if fitting:
+            return max(fitting, key=lambda p: p.major)
+        major = needed_major or OLDEST_MAJOR
+        raise Unavailable(
+            f"no PostgreSQL {major} with PostGIS on this machine: run scripts/setup, or "
+            f"apt-get install postgresql-{major}-postgis-3, or give DATABASE_URL=",
+            f"本机没有带 PostGIS 的 PostgreSQL {major}：请运行 scripts/setup，或执行 "
+            f"apt-get install postgresql-{major}-postgis-3，或指定 DATABASE_URL=",
+        )
+
+    @classmethod
+    def _in(cls, folder: Path) -> "Programs | None":
+        try:
+            version = _output(folder / "pg_ctl", "--version")
+            shared = _output(folder / "pg_config", "--sharedir").strip()
+            configured = _output(folder / "pg_config", "--configure")
+        except (OSError, subprocess.CalledProcessError):
+            return None
+        major = re.search(r"\) (\d+)", version)
+        has_postgis = Path(shared, "extension", "postgis.control").exists()
+        if major is None or int(major[1]) < OLDEST_MAJOR or not has_postgis:
+            return None
+        return cls(folder, int(major[1]), "--with-lz4" in configured)
+
+
+def _program_folders() -> list[Path]:
+    folders = sorted(DEBIAN_PROGRAMS.glob("*/bin"))
+    on_path = shutil.which("pg_ctl")
+    return [*folders, Path(on_path).resolve().parent] if on_path else folders
+
+
+def _output(program: Path, argument: str) -> str:
+    return subprocess.run(
+        [program, argument], check=True, capture_output=True, text=True, env=_environment()
+    ).stdout
+
+
+def _environment() -> dict[str, str]:
+    """Leave out PGDATA, PGOPTIONS and the like, which would lead the programs elsewhere."""
+    kept = {name: text for name, text in os.environ.items() if not name.startswith("PG")}
+    return kept | {"LC_ALL": "C"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    """The user the server runs as; PostgreSQL refuses to run as root."""
+
+    uid: int
+    gid: int
+
+    @classmethod
+    def choose(cls, existing: Path) -> "_Owner":
+        """Take the caller; for root the owner of what exists, else an unprivileged user."""
+        caller = os.geteuid()
+        holder = existing.stat() if existing.exists() else None
+        if caller != 0 and holder is not None and holder.st_uid != caller:
+            raise Unavailable(
+                f"{existing} belongs to user {holder.st_uid}: run as that user, "
+                "or name another folder by DATA_DIR=",
+                f"{existing} 属于用户 {holder.st_uid}：请以该用户运行，或用 DATA_DIR= 指定其他目录",
+            )
+        if caller != 0:
+            return cls(caller, os.getegid())
+        if holder is not None and holder.st_uid != 0:
+            return cls(holder.st_uid, holder.st_gid)
+        try:
+            entry = pwd.getpwnam("postgres")
+        except KeyError:
+            entry = pwd.getpwnam("nobody")
+        return cls(entry.pw_uid, entry.pw_gid)
+
+    def run(self, *command: str | Path) -> subprocess.CompletedProcess[str]:
+        """Run a program as this user, away from the terminal's Ctrl-C."""
+        root = os.geteuid() == 0
+        return subprocess.run(
+            command,
+            check=False,
+            capture_output=True,
+            text=True,
+            cwd="/",
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            user=self.uid if root else None,
+            group=self.gid if root else None,
+            extra_groups=[] if root else None,
+        )
+
+    def reaches(self, folder: Path) -> bool:
+        """Tell whether this user may pass through ``folder`` (asked of the kernel, not guessed)."""
+        return os.geteuid() != 0 or self.run("/usr/bin/test", "-x", folder).returncode == 0
+
+    def make_folder(self, folder: Path) -> None:
+        """Make a folder that only this user enters; refuse one that somebody else laid there."""
+        folder.mkdir(mode=0o700, exist_ok=True)
+        there = folder.lstat()
+        if os.geteuid() == 0 and there.st_uid == 0:
+            os.chown(folder, self.uid, self.gid, follow_symlinks=False)
+            there = folder.lstat()
+        if not stat.S_ISDIR(there.st_mode) or there.st_uid != self.uid or there.st_mode & 0o077:
+            raise Unavailable(
+                f"{folder} is not a private folder of user {self.uid}: remove it and start again",
+                f"{folder} 不是用户 {self.uid} 的私有目录：请删除后重试",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    """One cluster on disk and what starts and stops it."""
+
+    programs: Programs
+    owner: _Owner
+    home: Path
+    socket_dir: Path
+    durable: bool
+    say: Callable[[str], None]
+
+    @classmethod
+    def of(cls, data_dir: Path, durable: bool, say: Callable[[str], None]) -> "_Server":
+        """Settle where the cluster of a data folder lives and who runs it."""
+        mark = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:12]
+        home = data_dir / "postgis"
+        owner = _Owner.choose(home)
+        moved = (ELSEWHERE / mark).exists() and not home.exists()
+        if moved or not owner.reaches(data_dir):
+            home = ELSEWHERE / mark
+            owner = _Owner.choose(home)
+            if not home.exists():
+                say(
+                    f"{data_dir} 不可由数据库用户访问，数据库置于 {home} · the database's user "
+                    f"cannot reach {data_dir}; the database is kept in {home}"
+                )
+        socket_dir = home / "socket"
+        if not re.fullmatch(rf"[\w./+-]{{1,{LONGEST_SOCKET_FOLDER}}}", str(socket_dir), re.ASCII):
+            # Owner and mode are checked. Also for a comma or a quote: server and client split
+            # lists of hosts.
+            socket_dir = Path("/tmp") / f"gis-{mark}"
+        version = home / "files" / "PG_VERSION"
+        made_by = int(version.read_text()) if version.exists() else None
+        return cls(Programs.find(made_by), owner, home, socket_dir, durable, say)
+
+    @property
+    def files(self) -> Path:
+        """Give the folder that PostgreSQL calls its data directory."""
+        return self.home / "files"
+
+    def bring_up(self, alone: bool) -> None:
+        """Make, mend, start or join the cluster; needs the exclusive lock."""
+        self.home.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        self.owner.make_folder(self.home)
+        self.owner.make_folder(self.socket_dir)
+        if not self.files.exists():
+            self._make()
+        if alone and not (self.socket_dir / ".s.PGSQL.5432").exists():
+            self.stop()  # left running by a killed process, and its socket cleaned away since
+        if self._postmaster() is None:
+            if alone:
+                # PostgreSQL refuses to start when the number in a left-over file has gone to
+                # another process of its user, as after a reboot in a container.
+                (self.files / "postmaster.pid").unlink(missing_ok=True)
+            self._start()
+        self._ensure_database()
+
+    def _make(self) -> None:
+        """Make the cluster beside its place and move it there whole."""
+        for left_over in self.home.glob("making-*"):
+            shutil.rmtree(left_over, ignore_errors=True)
+        self.say("新建数据库 · making the database (a few seconds, first start only)")
+        # A name of its own: the initdb of a killed start may still be writing to the last one.
+        making = self.home / f"making-{os.getpid()}-{time.monotonic_ns()}"
+        options = ["--username", ROLE, "--auth=trust", "--data-checksums", "--encoding=UTF8"]
+        # Order by code point, that no update of the system's locales can change under an index;
+        # but letters and case of all of Unicode.
+        options += ["--locale=C", "--lc-ctype=C.UTF-8", *([] if self.durable else ["--no-sync"])]
+        made = self.owner.run(self.programs.folder / "initdb", "-D", making, *options)
+        if made.returncode != 0:
+            shutil.rmtree(making, ignore_errors=True)
+            raise self._failed("make", "新建", made.stderr)
+        making.rename(self.files)
+
+    def _start(self) -> None:
+        """Start the server; wait for the last processes of a killed one to let go."""
+        values = _settings(self.programs, self.socket_dir, self.durable)
+        settings = " ".join(
+            f"-c {shlex.quote(f'{name}={value}')}" for name, value in values.items()
+        )
+        waiting = ["-w", "-t", str(START_SECONDS)]
+        patience = time.monotonic() + 20
+        while True:
+            log_start = self._log_size()
+            done = self._pg_ctl("start", *waiting, "-l", self._log_file, "-o", settings)
+            if done.returncode == 0 or self._postmaster() is not None:
+                return
+            told = self._log_file.read_text(errors="replace")[log_start:] + done.stderr
+            if "still in use" not in told or time.monotonic() > patience:
+                raise self._failed("start", "启动", told)
+            time.sleep(0.5)
+
+    def stop(self) -> None:
+        """Stop the server, breaking what connections are left; needs the exclusive lock."""
+        if self._postmaster() is None:
+            return
+        if self._pg_ctl("stop", "-m", "fast", "-w", "-t", "60").returncode != 0:
+            self._pg_ctl("stop", "-m", "immediate", "-w", "-t", "30")
+
+    def _ensure_database(self) -> None:
+        with self._connection() as connection:
+            there = connection.execute(
+                "SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,)
+            ).fetchone()
+            if there is None:
+                connection.execute("CREATE DATABASE gis")
+
+    def _connection(self) -> psycopg.Connection:
+        """Connect as soon as a server that is still recovering lets us in."""
+        address = LocalPostgis(self.files, self.socket_dir).dsn("postgres")
+        patience = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                return psycopg.connect(address, autocommit=True, connect_timeout=10)
+            except psycopg.OperationalError as error:
+                if time.monotonic() > patience or self._postmaster() is None:
+                    raise self._failed("reach", "连接", str(error)) from error
+                time.sleep(0.1)
+
+    def _postmaster(self) -> int | None:
+        """Give the process of the running server, told from a stranger with its old number."""
+        try:
+            number = int((self.files / "postmaster.pid").read_text().partition("\n")[0])
+            return number if Path(f"/proc/{number}/cwd").samefile(self.files) else None
+        except (OSError, ValueError):
+            return None
+
+    def _pg_ctl(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        return self.owner.run(self.programs.folder / "pg_ctl", "-D", self.files, *arguments)
+
+    @property
+    def _log_file(self) -> Path:
+        return self.home / "postgresql.log"
+
+    def _log_size(self) -> int:
+        return len(self._log_file.read_text(errors="replace")) if self._log_file.exists() else 0
+
+    def _failed(self, en: str, zh: str, told: str) -> Unavailable:
+        """Put the server's own reason into one line."""
+        lines = [line.strip() for line in told.splitlines() if line.strip()]
+        reasons = [line for line in lines if re.search("FATAL|PANIC|rror:", line)]
+        reason = (reasons or lines or ["no reason given"])[-1]
+        return Unavailable(
+            f"cannot {en} the database in {self.home}: {reason} (log: {self._log_file})",
+            f"无法{zh}数据库 {self.home}：{reason}（日志：{self._log_file}）",
+        )
+
+
+def _settings(programs: Programs, socket_dir: Path, durable: bool) -> dict[str, str]:
+    """Settings for a map service that shares its machine; given anew at every start."""
+    memory_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+    values = {
+        "listen_addresses": "",
+        "port": "5432",
+        "unix_socket_directories": f'"{socket_dir}"',
+        "unix_socket_permissions": "0700",
+        "max_connections": "60",
+        "timezone": "UTC",
+        "shared_buffers": f"{min(512, max(128, memory_mb // 8))}MB",
+        "effective_cache_size": f"{max(256, memory_mb // 2)}MB",
+        "maintenance_work_mem": f"{min(256, max(64, memory_mb // 32))}MB",
+        "work_mem": "16MB",
+        # Short statements on small parts: compiling them costs more than it gives.
+        "jit": "off",
+        "max_parallel_workers_per_gather": "1",
+        "random_page_cost": "1.1",
+        # A caller who has gone away must not keep a backend busy; nor one statement fill the disk.
+        "client_connection_check_interval": "2s",
+        "temp_file_limit": "8GB",
+        # Bulk loads are long bursts of writing; nobody replicates from here.
+        "max_wal_size": "2GB",
+        "checkpoint_timeout": "15min",
+        "wal_level": "minimal",
+        "max_wal_senders": "0",
+        # A raster driver would read files and addresses in a caller's name.
+        "postgis.gdal_enabled_drivers": "DISABLE_ALL",
+        "postgis.enable_outdb_rasters": "off",
+    }
+    if programs.lz4:
+        values["default_toast_compression"] = "lz4"
+    if not durable:
+        values |= dict.fromkeys(("fsync", "synchronous_commit", "full_page_writes"), "off")
+    return values
