@@ -1,0 +1,198 @@
+"""Pages of features with optional filters, as GeoJSON text made by one SQL statement.
+
+This is the only module that builds SQL at run time (SQLAlchemy Core + GeoAlchemy2). PostgreSQL
+writes the JSON: a page of 1,000 features costs one round trip and no Python object a feature.
+Filters on attributes take names from the catalogue only; values are always bound.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, LiteralString
+
+import geoalchemy2.functions as geo
+from psycopg.rows import tuple_row
+from sqlalchemy import Select, cast, func, literal, select
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.sql.elements import ColumnElement
+from sqlalchemy.types import Text as SqlText
+
+from layers.catalog import Attribute, Layer
+from layers.crs import STORAGE_SRID, Box, Crs
+from layers.database import Connection
+from layers.errors import BadParameter
+from layers.models import Feature
+
+MAX_LIMIT: Final = 10_000
+_COUNT_UP_TO: Final = 10_000
+_DIALECT: Final = postgresql.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
+
+
+@dataclass(frozen=True, slots=True)
+class PageQuery:
+    """What a page is asked for; ``boxes`` and answers are lon/lat inside, swapped by ``crs``.
+
+    ``after`` is the fid of the last feature of the page before (keyset paging: the cost does
+    not grow with the page number); ``offset`` is for clients that know no better.
+    """
+
+    limit: int
+    crs: Crs
+    after: int = 0
+    offset: int = 0
+    boxes: tuple[Box, ...] = ()
+    equal: Mapping[str, str] = field(default_factory=dict)
+    properties: tuple[str, ...] | None = None
+    with_geometry: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page: features as JSON text joined by commas, their number, and the key to go on from."""
+
+    features_json: str
+    returned: int
+    last_fid: int
+    matched: int | None
+
+
+def page(
+    connection: Connection, layer: Layer, content_id: int, feature_count: int, query: PageQuery
+) -> Page:
+    """One page of a content's features in ``fid`` order.
+
+    ``matched`` is exact up to 10,000 and None above when a filter is given, so that the count
+    never costs more than the page.
+    """
+    wanted = (
+        select(Feature.fid, _feature_json(query).label("feature"))
+        .where(*_conditions(layer, content_id, query), Feature.fid > query.after)
+        .order_by(Feature.fid)
+        .limit(query.limit)
+        .offset(query.offset)
+        .subquery()
+    )
+    statement = select(
+        func.coalesce(func.string_agg(wanted.c.feature, ","), ""),
+        func.count(),
+        func.coalesce(func.max(wanted.c.fid), 0),
+    )
+    text, returned, last_fid = _first(connection, statement)
+    return Page(
+        text, returned, last_fid, _matched(connection, layer, content_id, feature_count, query)
+    )
+
+
+def single(connection: Connection, content_id: int, feature_id: str, crs: Crs) -> str | None:
+    """One feature as GeoJSON text, or None."""
+    statement = select(_feature_json(PageQuery(limit=1, crs=crs))).where(
+        Feature.content_id == content_id, Feature.feature_id == feature_id
+    )
+    found = _first(connection, statement)
+    return found[0] if found else None
+
+
+def _matched(
+    connection: Connection, layer: Layer, content_id: int, feature_count: int, query: PageQuery
+) -> int | None:
+    if not query.boxes and not query.equal:
+        return feature_count
+    bounded = (
+        select(literal(1))
+        .select_from(Feature)
+        .where(*_conditions(layer, content_id, query))
+        .limit(_COUNT_UP_TO + 1)
+        .subquery()
+    )
+    (count,) = _first(connection, select(func.count()).select_from(bounded))
+    return None if count > _COUNT_UP_TO else int(count)
+
+
+def _feature_json(query: PageQuery) -> ColumnElement[str]:
+    """The text of one GeoJSON feature, written by the database."""
+    geometry: ColumnElement[str] = (
+        # Option 0: no "crs" member (PostGIS would add one for every CRS but 4326).
+        geo.ST_AsGeoJSON(_in_crs(query.crs), 4 if query.crs.kind == "projected" else 8, 0)
+        if query.with_geometry
+        else literal("null")
+    )
+    return (
+        literal('{"type":"Feature","id":')
+        + cast(func.to_json(Feature.feature_id), SqlText)
+        + literal(',"geometry":')
+        + geometry
+        + literal(',"properties":')
+        + cast(_properties(query), SqlText)
+        + literal("}")
+    )
+
+
+def _properties(query: PageQuery) -> ColumnElement[Any]:
+    if query.properties is None:
+        return Feature.attributes  # type: ignore[return-value]
+    pairs: list[Any] = []
+    for name in query.properties:
+        pairs += [literal(name), Feature.attributes[name]]
+    return func.jsonb_build_object(*pairs)
+
+
+def _in_crs(crs: Crs) -> Any:
+    """The geometry in the asked CRS and in the order of its authority."""
+    geometry: Any = Feature.geom
+    if crs.kind == "projected":
+        geometry = geo.ST_Transform(geometry, crs.srid)
+    return geo.ST_FlipCoordinates(geometry) if crs.swapped else geometry
+
+
+def _conditions(layer: Layer, content_id: int, query: PageQuery) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = [Feature.content_id == content_id]
+    if query.boxes:
+        touching: ColumnElement[bool] | None = None
+        for box in query.boxes:
+            envelope = geo.ST_MakeEnvelope(*map(float, box), STORAGE_SRID)
+            meets: ColumnElement[bool] = geo.ST_Intersects(Feature.geom, envelope)
+            touching = meets if touching is None else touching | meets
+        if touching is not None:
+            conditions.append(touching)
+    for name, value in query.equal.items():
+        attribute = layer.attribute(name)
+        if attribute is None:
+            raise BadParameter(
+                f"Layer {layer.id} has no attribute '{name}'.",
+                f"图层 {layer.id} 没有属性“{name}”。",
+            )
+        wanted = cast(literal(json.dumps(_json_value(attribute, value)), SqlText), JSONB)
+        conditions.append(Feature.attributes.op("->")(name) == wanted)
+    return conditions
+
+
+def _json_value(attribute: Attribute, value: str) -> str | int | float | bool:
+    """The typed value of a query parameter; ``BadParameter`` where it cannot be of that type."""
+    try:
+        match attribute.type:
+            case "integer":
+                return int(value)
+            case "number":
+                number = float(value)
+                if not math.isfinite(number):
+                    raise ValueError(value)
+                return number
+            case "boolean":
+                return {"true": True, "false": False}[value.lower()]
+            case _:
+                return value
+    except (ValueError, KeyError) as error:
+        raise BadParameter(
+            f"'{value}' is no {attribute.type} (attribute {attribute.name}).",
+            f"“{value}”不是属性 {attribute.name} 所需的 {attribute.type} 类型。",
+        ) from error
+
+
+def _first(connection: Connection, statement: Select[Any]) -> Any:
+    compiled = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
+    # SQLAlchemy's text holds identifiers of the models and placeholders, no value of a caller.
+    text: LiteralString = str(compiled)
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        return cursor.execute(text, compiled.params).fetchone()

@@ -1,0 +1,180 @@
+"""The tables of the library as SQLAlchemy models; the migrations are the master.
+
+Only truly dynamic statements are built from these (``layers.feature_pages``); a test keeps
+models and migrated schema equal, column by column.
+"""
+
+import datetime
+from typing import Any
+
+from geoalchemy2 import Geometry
+from sqlalchemy import BigInteger, ForeignKey, Integer, LargeBinary, SmallInteger, Text
+from sqlalchemy.dialects.postgresql import DATERANGE, JSONB, TSTZRANGE
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import DateTime
+
+_Json = dict[str, Any]
+
+
+def _geometry(kind: str, srid: int) -> Geometry:
+    return Geometry(kind, srid=srid, spatial_index=False)
+
+
+class Model(DeclarativeBase):
+    """Base of the models; all tables stand in the schema ``library``."""
+
+    __table_args__ = {"schema": "library"}  # noqa: RUF012 - the form SQLAlchemy asks for
+    type_annotation_map = {  # noqa: RUF012 - the form SQLAlchemy asks for
+        _Json: JSONB,
+        str: Text,
+        datetime.datetime: DateTime(timezone=True),
+        bytes: LargeBinary,
+    }
+
+
+class Plan(Model):
+    """A plan (规划) of the catalogue."""
+
+    __tablename__ = "plan"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    rank: Mapped[int]
+    definition: Mapped[_Json]
+
+
+class Layer(Model):
+    """A layer (图层) of a plan."""
+
+    __tablename__ = "layer"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    plan_id: Mapped[str] = mapped_column(ForeignKey("library.plan.id"))
+    access_class: Mapped[str]
+    accuracy_m: Mapped[float]
+    definition: Mapped[_Json]
+
+
+class Edition(Model):
+    """An edition (版本) of a plan."""
+
+    __tablename__ = "edition"
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    plan_id: Mapped[str] = mapped_column(ForeignKey("library.plan.id"))
+    state: Mapped[str]
+    title: Mapped[_Json]
+    valid_from: Mapped[datetime.date]
+    synthetic: Mapped[bool]
+    created: Mapped[datetime.datetime]
+    published: Mapped[datetime.datetime | None]
+    metadata_: Mapped[_Json] = mapped_column("metadata")
+
+
+class InForce(Model):
+    """Which edition is in force when, and since when that is known (bitemporal)."""
+
+    __tablename__ = "in_force"
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    plan_id: Mapped[str] = mapped_column(ForeignKey("library.plan.id"))
+    edition_id: Mapped[int] = mapped_column(ForeignKey("library.edition.id"))
+    valid: Mapped[Any] = mapped_column(DATERANGE, nullable=False)
+    recorded: Mapped[Any] = mapped_column(TSTZRANGE, nullable=False)
+
+
+class LayerContent(Model):
+    """The content of one layer, as imported once; editions may share it."""
+
+    __tablename__ = "layer_content"
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    layer_id: Mapped[str] = mapped_column(ForeignKey("library.layer.id"))
+    state: Mapped[str]
+    feature_count: Mapped[int | None] = mapped_column(BigInteger)
+    content_sha256: Mapped[str | None]
+    coverage: Mapped[Any | None] = mapped_column(_geometry("MULTIPOLYGON", 4490))
+    extent: Mapped[Any | None] = mapped_column(_geometry("POLYGON", 4490))
+    source: Mapped[_Json]
+    import_report: Mapped[_Json]
+    blocking_issues: Mapped[int]
+    created: Mapped[datetime.datetime]
+
+
+class EditionLayer(Model):
+    """Which content a layer has in an edition."""
+
+    __tablename__ = "edition_layer"
+    edition_id: Mapped[int] = mapped_column(ForeignKey("library.edition.id"), primary_key=True)
+    layer_id: Mapped[str] = mapped_column(ForeignKey("library.layer.id"), primary_key=True)
+    content_id: Mapped[int] = mapped_column(ForeignKey("library.layer_content.id"))
+    carried_over: Mapped[bool]
+
+
+class Feature(Model):
+    """A feature (图斑), EPSG:4490, x = longitude; partitioned by content."""
+
+    __tablename__ = "feature"
+    content_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    fid: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    feature_id: Mapped[str]
+    attributes: Mapped[_Json]
+    area_m2: Mapped[float | None]
+    geom: Mapped[Any] = mapped_column(_geometry("GEOMETRY", 4490), nullable=False)
+
+
+class SourceFeature(Model):
+    """The row as it came, where the stored one differs."""
+
+    __tablename__ = "source_feature"
+    content_id: Mapped[int] = mapped_column(
+        ForeignKey("library.layer_content.id"), primary_key=True
+    )
+    fid: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    source_crs: Mapped[str]
+    geom_wkb: Mapped[bytes]
+    attributes: Mapped[_Json]
+
+
+class OverlayPiece(Model):
+    """A piece of a feature of at most 128 vertices, for overlay and point queries."""
+
+    __tablename__ = "overlay_piece"
+    content_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    fid: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    piece: Mapped[int] = mapped_column(Integer, primary_key=True)
+    geom: Mapped[Any] = mapped_column(_geometry("GEOMETRY", 4490), nullable=False)
+
+
+class TilePiece(Model):
+    """A web-mercator piece cut to an ancestor tile, for drawing only; a table without a key."""
+
+    __tablename__ = "tile_piece"
+    # The mapper wants a key; these five name a row, the table itself has no constraint.
+    content_id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    base_zoom: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    x: Mapped[int] = mapped_column(Integer, primary_key=True)
+    y: Mapped[int] = mapped_column(Integer, primary_key=True)
+    fid: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    properties: Mapped[_Json]
+    geom: Mapped[Any] = mapped_column(_geometry("GEOMETRY", 3857), nullable=False)
+
+
+class ImportIssue(Model):
+    """A problem of one row of an import."""
+
+    __tablename__ = "import_issue"
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    content_id: Mapped[int] = mapped_column(ForeignKey("library.layer_content.id"))
+    source_row: Mapped[int | None] = mapped_column(BigInteger)
+    field: Mapped[str | None]
+    value: Mapped[str | None]
+    code: Mapped[str]
+    severity: Mapped[str]
+    reason: Mapped[_Json]
+
+
+class Report(Model):
+    """A conflict report as issued; the JSON body is the master."""
+
+    __tablename__ = "report"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    created: Mapped[datetime.datetime]
+    outcome: Mapped[str]
+    digest: Mapped[str]
+    body: Mapped[bytes]
