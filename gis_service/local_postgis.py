@@ -15,8 +15,11 @@ import pwd
 import re
 import shlex
 import shutil
+import signal
 import stat
 import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -59,9 +62,10 @@ def running_cluster(
 ) -> Iterator[LocalPostgis]:
     """Keep the cluster of ``data_dir`` up for the length of the block; the database exists.
 
-    ``durable=False`` gives up crash safety for speed: for tests only. A process that can be
-    ended by SIGTERM must turn it into an exception, or the cluster is left to the next start.
+    ``durable=False`` gives up crash safety for speed: for tests only. SIGTERM and SIGHUP unwind
+    the block as Ctrl-C does, unless the caller has handlers of its own for them.
     """
+    caller = os.getpid()
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         data_dir = data_dir.resolve()
@@ -73,18 +77,50 @@ def running_cluster(
         ) from error
     try:
         server = _Server.of(data_dir, durable, say)
-        try:
-            with _only_one(data_dir / "postgis.gate"):
-                alone = _try_exclusive(users)
-                fcntl.flock(users, fcntl.LOCK_SH)
-                server.bring_up(alone)
-            yield LocalPostgis(server.files, server.socket_dir)
-        finally:
-            with _only_one(data_dir / "postgis.gate"):
-                if _try_exclusive(users):
-                    server.stop()
+        gate = data_dir / "postgis.gate"
+        with _unwound_by_signals():
+            try:
+                with _only_one(gate):
+                    alone = _try_exclusive(users)
+                    fcntl.flock(users, fcntl.LOCK_SH)
+                    server.bring_up(alone)
+                yield LocalPostgis(server.files, server.socket_dir)
+            finally:
+                # A forked child shares the lock of its parent, and must not close up for it.
+                if os.getpid() == caller:
+                    with _undisturbed(), _only_one(gate):
+                        if _try_exclusive(users):
+                            server.stop()
     finally:
         os.close(users)
+
+
+@contextmanager
+def _unwound_by_signals() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end the process by an exception, where nobody else handles them."""
+    taken = []
+    if threading.current_thread() is threading.main_thread():
+        wanted = (signal.SIGTERM, signal.SIGHUP)
+        taken = [number for number in wanted if signal.getsignal(number) is signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, lambda received, _frame: sys.exit(128 + received))
+    try:
+        yield
+    finally:
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Hold back a second, impatient Ctrl-C until the server is down."""
+    before = signal.pthread_sigmask(
+        signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    )
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
@@ -271,22 +307,24 @@ class _Server:
         self.home.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         self.owner.make_folder(self.home)
         self.owner.make_folder(self.socket_dir)
+        for left_over in self.home.glob("making-*"):
+            shutil.rmtree(left_over, ignore_errors=True)
         if not self.files.exists():
             self._make()
-        if alone and not (self.socket_dir / ".s.PGSQL.5432").exists():
+        socket = self.socket_dir / ".s.PGSQL.5432"
+        if alone and not socket.exists():
             self.stop()  # left running by a killed process, and its socket cleaned away since
         if self._postmaster() is None:
             if alone:
                 # PostgreSQL refuses to start when the number in a left-over file has gone to
                 # another process of its user, as after a reboot in a container.
                 (self.files / "postmaster.pid").unlink(missing_ok=True)
+                socket.with_name(f"{socket.name}.lock").unlink(missing_ok=True)
             self._start()
         self._ensure_database()
 
     def _make(self) -> None:
         """Make the cluster beside its place and move it there whole."""
-        for left_over in self.home.glob("making-*"):
-            shutil.rmtree(left_over, ignore_errors=True)
         self.say("新建数据库 · making the database (a few seconds, first start only)")
         # A name of its own: the initdb of a killed start may still be writing to the last one.
         making = self.home / f"making-{os.getpid()}-{time.monotonic_ns()}"
