@@ -1,0 +1,263 @@
+"""The one place where a layer's look becomes a map style.
+
+``Layer.style`` holds fragments of MapLibre layers, bottom first::
+
+    - type: fill | line | circle | symbol
+      minzoom, maxzoom, filter            as in MapLibre
+      draw_order: 0                       optional: another place than the layer's own
+      paint: {...}
+      layout: {...}
+
+Admitted are the properties of ``PROPERTIES`` and the operators of ``OPERATORS`` only, so that the
+same look can be given to other renderers (raster tiles, SLD, QML, legends). Four words are ours:
+
+* ``{by_code: ATTRIBUTE}``: the colours of the attribute's code list, a code without its own
+  colour takes its parent's.
+* ``{by_code: ATTRIBUTE, scheme: ATTRIBUTE}``: each feature says which classification its code
+  belongs to, for the same digits mean other things in another scheme.
+* ``{hatch: {...}}`` as ``fill-pattern``: see ``tiles.sprite``.
+* ``{label: ATTRIBUTE}`` as ``text-field``: the text in the reader's language where the layer
+  has an attribute of that name with the ending ``_en``.
+
+Symbols are drawn above all areas and lines.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from layers.catalog import Attribute, Catalog, CodeList, Layer, Plan
+from layers.errors import BadConfiguration
+from tiles.sprite import hatch_of, hatches, sprite
+
+__all__ = ["OPERATORS", "PROPERTIES", "map_style", "sprite", "style_digest"]
+
+PROPERTIES: Final[dict[str, frozenset[str]]] = {
+    "fill": frozenset(
+        {"fill-color", "fill-opacity", "fill-outline-color", "fill-pattern", "fill-antialias"}
+    ),
+    "line": frozenset(
+        {"line-color", "line-width", "line-opacity", "line-dasharray", "line-cap", "line-join"}
+    ),
+    "circle": frozenset(
+        {"circle-color", "circle-radius", "circle-opacity", "circle-stroke-color",
+         "circle-stroke-width"}
+    ),
+    "symbol": frozenset(
+        {"text-field", "text-size", "text-color", "text-halo-color", "text-halo-width",
+         "text-opacity", "text-anchor", "text-offset", "text-letter-spacing", "text-max-width",
+         "text-padding", "symbol-placement", "symbol-sort-key"}
+    ),
+}  # fmt: skip
+OPERATORS: Final = frozenset(
+    {"get", "has", "match", "step", "interpolate", "linear", "zoom", "concat", "coalesce",
+     "to-string", "to-number", "literal", "case", "all", "any", "!", "==", "!=", "<", "<=", ">",
+     ">="}
+)  # fmt: skip
+BACKGROUND: Final = "#E4EBF0"
+UNKNOWN_CODE: Final = "#CFCFCF"
+"""Fill of a code that its list does not have: visible, but no class of the guide's."""
+OVERZOOM_FROM: Final = 15
+"""Tiles deeper than this are made by the client from the tile above."""
+_FONT: Final = ["Noto Sans SC Regular"]
+_SYMBOL_LAYOUT: Final = {"text-font": _FONT, "text-max-width": 9, "text-padding": 3}
+_SYMBOL_PAINT: Final = {"text-halo-color": "rgba(255, 255, 255, 0.92)", "text-halo-width": 1.5}
+_KEYS: Final = frozenset({"type", "paint", "layout", "minzoom", "maxzoom", "filter", "draw_order"})
+
+
+def map_style(
+    catalog: Catalog,
+    base_url: str,
+    layers: Iterable[str] | None = None,
+    language: str = "zh",
+    *,
+    all_visible: bool = False,
+) -> dict[str, Any]:
+    """The MapLibre style of some layers, or of all; a source a layer, with the layer's id.
+
+    ``base_url`` is the public address of the service without a slash at its end; MapLibre and
+    QGIS ask for absolute addresses. Layers that are off at first stand in the style with
+    ``visibility: none`` unless ``all_visible``. ``NotFound`` for an unknown layer,
+    ``BadConfiguration`` for a fragment outside the documented subset.
+    """
+    wanted = None if layers is None else {catalog.layer(layer_id).id for layer_id in layers}
+    chosen = [pair for pair in catalog.layers() if wanted is None or pair[1].id in wanted]
+    drawn: list[tuple[bool, int, dict[str, Any]]] = []
+    for plan, layer in chosen:
+        hidden = not (layer.visible or all_visible)
+        drawn += _drawn(catalog, plan, layer, language, hidden=hidden)
+    # The sort is stable: fragments of one layer keep the order they are written in.
+    drawn.sort(key=lambda item: item[:2])
+    style: dict[str, Any] = {
+        "version": 8,
+        "name": "multi-plan" if wanted is None else ",".join(sorted(wanted)),
+        "sources": {layer.id: _source(plan, layer, base_url, language) for plan, layer in chosen},
+        "layers": [
+            {"id": "background", "type": "background", "paint": {"background-color": BACKGROUND}},
+            *(item[2] for item in drawn),
+        ],
+    }
+    if any(True for _, layer in chosen for _ in hatches(layer)):
+        style["sprite"] = f"{base_url}/sprites/map"
+    return style
+
+
+def style_digest(
+    catalog: Catalog, layers: Iterable[str] | None = None, language: str = "zh"
+) -> str:
+    """SHA-256 of the look, wherever it is served: for entity tags and cache keys."""
+    style = map_style(catalog, "", layers, language)
+    text = json.dumps(style, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _source(plan: Plan, layer: Layer, base_url: str, language: str) -> dict[str, Any]:
+    source: dict[str, Any] = {
+        "type": "vector",
+        # TileJSON brings extent and attribution; older QGIS reads nothing but `url`, newer ones
+        # read `tiles` first, and MapLibre lets what stands here win.
+        "url": f"{base_url}/tiles/{layer.id}.json",
+        "tiles": [f"{base_url}/tiles/{layer.id}/{{z}}/{{x}}/{{y}}.mvt"],
+        "minzoom": layer.min_zoom,
+        "maxzoom": max(OVERZOOM_FROM, layer.min_zoom),
+    }
+    if plan.licence is not None:
+        source["attribution"] = plan.licence.in_language(language)
+    return source
+
+
+def _drawn(
+    catalog: Catalog, plan: Plan, layer: Layer, language: str, *, hidden: bool
+) -> Iterator[tuple[bool, int, dict[str, Any]]]:
+    """The layer's style layers, each with what it is sorted by: symbol or not, draw order."""
+    seen: dict[str, int] = {}
+    for fragment in layer.style:
+        _check(layer, fragment)
+        kind = fragment["type"]
+        seen[kind] = seen.get(kind, 0) + 1
+        number = f"-{seen[kind]}" if seen[kind] > 1 else ""
+        paint = dict(_SYMBOL_PAINT) if kind == "symbol" else {}
+        layout: dict[str, Any] = dict(_SYMBOL_LAYOUT) if kind == "symbol" else {}
+        for key, value in fragment.get("paint", {}).items():
+            paint[key] = _expand(catalog, layer, value, language)
+        for key, value in fragment.get("layout", {}).items():
+            layout[key] = _expand(catalog, layer, value, language)
+        if hidden:
+            layout["visibility"] = "none"
+        style_layer: dict[str, Any] = {
+            "id": f"{layer.id}-{kind}{number}",
+            "type": kind,
+            "source": layer.id,
+            "source-layer": layer.id,
+            "metadata": {"gis:layer": layer.id, "gis:plan": plan.id},
+            **{key: fragment[key] for key in ("minzoom", "maxzoom", "filter") if key in fragment},
+            **({"layout": layout} if layout else {}),
+            "paint": paint,
+        }
+        yield kind == "symbol", fragment.get("draw_order", layer.draw_order), style_layer
+
+
+def _expand(catalog: Catalog, layer: Layer, value: Any, language: str) -> Any:
+    if not isinstance(value, dict):
+        return value
+    if "hatch" in value:
+        return hatch_of(layer, value).name
+    if "label" in value:
+        return _label(layer, value["label"], language)
+    return by_code(catalog, layer, value)
+
+
+def _label(layer: Layer, name: str, language: str) -> list[Any]:
+    translated = layer.attribute(f"{name}_en")
+    if translated is None or language.lower().startswith("zh"):
+        return ["get", name]
+    return ["coalesce", ["get", translated.name], ["get", name]]
+
+
+def by_code(catalog: Catalog, layer: Layer, value: dict[str, str]) -> list[Any]:
+    """The ``match`` expression from code to colour, by scheme where the features name theirs."""
+    attribute = _coded(layer, value["by_code"])
+    own = colours_by_code(catalog.code_list(str(attribute.codes)), attribute)
+    if "scheme" not in value:
+        return own
+    scheme = _coded(layer, value["scheme"])
+    branches: list[Any] = []
+    for code in catalog.code_list(str(scheme.codes)).codes:
+        for code_list in catalog.code_lists:
+            if code_list.scheme == code.code:
+                branches += [code.code, colours_by_code(code_list, attribute)]
+    return ["match", ["get", scheme.name], *branches, own]
+
+
+def colours_by_code(code_list: CodeList, attribute: Attribute) -> list[Any]:
+    """``match`` over all codes of a list; codes of one colour share a branch."""
+    groups: dict[str, list[str | int]] = {}
+    for code in code_list.codes:
+        colour = code_list.colour(code.code)
+        if colour is not None:
+            number = attribute.type == "integer"
+            groups.setdefault(colour, []).append(int(code.code) if number else code.code)
+    if not groups:
+        raise BadConfiguration(
+            f"The code list {code_list.id} has no colours.", f"代码表 {code_list.id} 没有颜色。"
+        )
+    branches = [part for colour, codes in groups.items() for part in (codes, colour)]
+    return ["match", ["get", attribute.name], *branches, UNKNOWN_CODE]
+
+
+def _coded(layer: Layer, name: str) -> Attribute:
+    attribute = layer.attribute(name)
+    if attribute is None or attribute.codes is None:
+        raise _fault(layer, f"by_code needs an attribute with a code list, not {name}")
+    return attribute
+
+
+def _check(layer: Layer, fragment: dict[str, Any]) -> None:
+    """Refuse what is outside the documented subset or asks for what the tiles do not carry."""
+    kind = fragment.get("type")
+    if kind not in PROPERTIES:
+        raise _fault(layer, f"type {kind} is none of {', '.join(PROPERTIES)}")
+    unknown = fragment.keys() - _KEYS
+    properties = fragment.get("paint", {}).keys() | fragment.get("layout", {}).keys()
+    unknown |= properties - PROPERTIES[kind]
+    if unknown:
+        raise _fault(layer, f"not in the documented subset: {', '.join(sorted(unknown))}")
+    for part in ("paint", "layout"):
+        for value in fragment.get(part, {}).values():
+            _check_value(layer, value)
+    _check_value(layer, fragment.get("filter"))
+
+
+def _check_value(layer: Layer, value: Any) -> None:
+    if isinstance(value, dict):
+        words = value.keys()
+        if not any(words == set(form) for form in _WORDS):
+            raise _fault(layer, f"unknown words {sorted(words)}")
+        for word in words - {"hatch"}:
+            _check_in_tiles(layer, value[word])
+    elif isinstance(value, list) and value and isinstance(value[0], str):
+        if value[0] not in OPERATORS:
+            raise _fault(layer, f"operator {value[0]} is not in the documented subset")
+        if value[0] in ("get", "has"):
+            _check_in_tiles(layer, value[1])
+        if value[0] != "literal":
+            # The labels of a match may be a list of strings, which is no expression.
+            labels = range(2, len(value) - 1, 2) if value[0] == "match" else ()
+            for place, part in enumerate(value):
+                if place not in labels:
+                    _check_value(layer, part)
+
+
+_WORDS: Final = (("by_code",), ("by_code", "scheme"), ("hatch",), ("label",))
+
+
+def _check_in_tiles(layer: Layer, name: str) -> None:
+    if name not in layer.tile_attributes:
+        raise _fault(layer, f"attribute {name} is not carried into tiles (in_tiles)")
+
+
+def _fault(layer: Layer, fault: str) -> BadConfiguration:
+    return BadConfiguration(
+        f"Style of layer {layer.id}: {fault}.", f"图层 {layer.id} 的样式有误：{fault}。"
+    )
