@@ -121,6 +121,11 @@ class Layer(_Model):
         return next((a for a in self.attributes if a.name == name), None)
 
     @property
+    def kept_attributes(self) -> tuple[Attribute, ...]:
+        """All attributes that are stored and served; personal ones never are."""
+        return tuple(a for a in self.attributes if not a.personal)
+
+    @property
     def tile_attributes(self) -> tuple[str, ...]:
         """Names of the attributes that go into vector tiles, in catalogue order."""
         return tuple(a.name for a in self.attributes if a.in_tiles)

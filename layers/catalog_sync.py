@@ -49,7 +49,7 @@ def sync_catalog(connection: Connection, catalog: Catalog) -> None:
 
 def _make_view(connection: Connection, layer: Layer) -> None:
     """Rebuild the typed view where its columns changed; a view cannot drop a column in place."""
-    wanted = ["fid", "feature_id", *(a.name for a in layer.attributes), "area_m2", "geom"]
+    wanted = ["fid", "feature_id", *(a.name for a in layer.kept_attributes), "area_m2", "geom"]
     present = [
         name
         for (name,) in connection.execute(
@@ -67,7 +67,7 @@ def _make_view(connection: Connection, layer: Layer) -> None:
             type=sql.SQL(_SQL_TYPES[attribute.type]),
             name=sql.Identifier(attribute.name),
         )
-        for attribute in layer.attributes
+        for attribute in layer.kept_attributes
     ]
     connection.execute(sql.SQL("DROP VIEW IF EXISTS {}").format(name))
     connection.execute(

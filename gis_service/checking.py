@@ -1,0 +1,135 @@
+"""The conflict check, from a submission to a stored report: one walk for CLI, HTTP and jobs.
+
+Geometry of a submission is read and judged in the sandbox's child, never in the service or the
+database: two valid rings of 2,800 vertices can keep an overlay busy for 50 seconds. The library
+is read in one repeatable-read transaction, so all layers are of one moment.
+"""
+
+import datetime
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+from psycopg import IsolationLevel
+
+from gis_service.library import Library, today
+from layers.database import Connection, row
+from layers.editions import Content, contents_in_force
+from layers.errors import NotFound
+from layers.features import candidates
+from planning_rules.land_take import LAND_TAKE_LAYERS
+from planning_rules.overlay import TargetFeature, TargetLayer
+from planning_rules.report import build_report
+from planning_rules.rule import RuleSet
+from planning_rules.submission import Submission, read_submission
+
+_INSERT: Final = (
+    "INSERT INTO library.report (id, created, outcome, digest, body) VALUES (%s, %s, %s, %s, %s)"
+)
+_SELECT: Final = "SELECT body FROM library.report WHERE id = %(report_id)s"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRequest:
+    """What a check is asked for: a GeoJSON object, the CRS of its numbers, the day it is for."""
+
+    submission: Mapping[str, Any]
+    source_crs: str = "CRS84"
+    as_of: datetime.date | None = None
+
+
+def check(library: Library, request: CheckRequest) -> dict[str, Any]:
+    """Judge a submission against what is in force on the day, store the report, give it.
+
+    Raises the errors of ``planning_rules.submission`` for input that cannot be judged, and
+    ``GaveUp`` when the child ran out of time or memory; then nothing is stored.
+    """
+    as_of = request.as_of or today()
+    deadline_s = library.config.limits.check_deadline_s
+    submission: Submission = library.sandbox.run(
+        read_submission,
+        dict(request.submission),
+        source_crs=request.source_crs,
+        region_bbox=library.config.region.bbox,
+        deadline_s=deadline_s,
+    )
+    with library.pool.connection() as connection:
+        targets, synthetic = read_targets(connection, submission, library.rule_set, as_of)
+    created = datetime.datetime.now(datetime.UTC)
+    report: dict[str, Any] = library.sandbox.run(
+        build_report,
+        submission,
+        targets,
+        library.rule_set,
+        as_of,
+        report_id=str(uuid.uuid4()),
+        created=created.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        synthetic=synthetic,
+        deadline_s=deadline_s,
+    )
+    with library.pool.connection() as connection:
+        connection.execute(
+            _INSERT,
+            (report["report_id"], created, report["outcome"], report["digest"],
+             orjson.dumps(report)),
+        )  # fmt: skip
+    return report
+
+
+def read_targets(
+    connection: Connection, submission: Submission, rule_set: RuleSet, as_of: datetime.date
+) -> tuple[dict[str, TargetLayer], bool]:
+    """All layers the rules and the land-take table ask for, near the submission, in one snapshot.
+
+    The second value tells whether any of them is synthetic. A layer without an edition in force
+    is there with ``edition=None``: its rules answer "undetermined".
+    """
+    wanted = sorted({*rule_set.layers(), *LAND_TAKE_LAYERS})
+    connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
+    try:
+        with connection.transaction():
+            contents = contents_in_force(connection, wanted, as_of)
+            targets = {
+                layer: _target(connection, layer, contents.get(layer), submission, rule_set)
+                for layer in wanted
+            }
+    finally:
+        connection.set_isolation_level(None)
+    return targets, any(content.synthetic for content in contents.values())
+
+
+def _target(
+    connection: Connection,
+    layer: str,
+    content: Content | None,
+    submission: Submission,
+    rule_set: RuleSet,
+) -> TargetLayer:
+    if content is None:
+        return TargetLayer(layer, None, None, 1.0, None, ())
+    near = candidates(
+        connection, content.content_id, submission.search_boxes(rule_set.margin_m(layer))
+    )
+    features = tuple(
+        TargetFeature(one.fid, one.feature_id, one.attributes, one.pieces) for one in near
+    )
+    return TargetLayer(
+        layer,
+        content.edition_id,
+        content.content_sha256,
+        content.accuracy_m,
+        content.coverage,
+        features,
+    )
+
+
+def stored_report(library: Library, report_id: str) -> dict[str, Any]:
+    """A report as it was issued, or ``NotFound``."""
+    with library.pool.connection() as connection:
+        found = row(connection, _SELECT, report_id=report_id)
+    if found is None:
+        raise NotFound(f"There is no report '{report_id}'.", f"没有报告“{report_id}”。")
+    report: dict[str, Any] = orjson.loads(found["body"])
+    return report

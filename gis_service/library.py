@@ -1,0 +1,130 @@
+"""What a running service holds: settings, catalogue, rules, pool, sandbox, tile store."""
+
+import datetime
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from psycopg_pool import ConnectionPool
+
+from gis_service.settings import ServiceConfig, Settings
+from layers.catalog import Catalog, Layer
+from layers.database import rows, statements
+from layers.errors import NotFound
+from layers.features import library_version
+from layers.sandbox import Sandbox
+from layers.text import Text
+from planning_rules.rule import RuleSet
+from tiles.tile_store import TileStore
+
+_SQL: Final = statements("layers", "editions.sql")
+_FRESH_S: Final = 1.0
+"""How old the picture of what is in force may be for maps and lists; checks never use it."""
+
+_CHINA: Final = datetime.timezone(datetime.timedelta(hours=8))
+
+
+def today() -> datetime.date:
+    """The legal day: in China, wherever the server stands."""
+    return datetime.datetime.now(_CHINA).date()
+
+
+@dataclass(frozen=True, slots=True)
+class LayerInForce:
+    """The content of a layer that maps and lists show today."""
+
+    layer_id: str
+    plan_id: str
+    edition_id: int
+    edition_title: Text
+    edition_state: str
+    valid_from: datetime.date
+    synthetic: bool
+    content_id: int
+    feature_count: int
+    extent: tuple[float, float, float, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """A picture of the library at one moment; ``version`` changes with every publish."""
+
+    version: int
+    as_of: datetime.date
+    layers: Mapping[str, LayerInForce]
+
+
+@dataclass(slots=True)
+class Library:
+    """Everything a request needs; made once by ``create_app``."""
+
+    settings: Settings
+    config: ServiceConfig
+    catalog: Catalog
+    rule_set: RuleSet
+    pool: ConnectionPool
+    sandbox: Sandbox
+    tiles: TileStore = field(default_factory=TileStore)
+    _picture: tuple[float, InForce] | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def in_force(self) -> InForce:
+        """What is in force today, at most a second old."""
+        held = self._picture
+        if held is not None and time.monotonic() - held[0] < _FRESH_S:
+            return held[1]
+        with self._lock:
+            held = self._picture
+            if held is not None and time.monotonic() - held[0] < _FRESH_S:
+                return held[1]
+            picture = self.in_force_on(today())
+            self._picture = (time.monotonic(), picture)
+            return picture
+
+    def in_force_on(self, as_of: datetime.date) -> InForce:
+        """What is in force on a day, asked now."""
+        with self.pool.connection() as connection:
+            version = library_version(connection)
+            found = rows(connection, _SQL["summary_in_force"], as_of=as_of)
+        return InForce(version, as_of, {row["layer_id"]: _layer_in_force(row) for row in found})
+
+    def visible_layer(self, layer_id: str) -> Layer:
+        """A layer that the public may see; a restricted one answers like an unknown one."""
+        layer = self.catalog.layer(layer_id)
+        if layer.access != "open":
+            raise NotFound(f"There is no layer '{layer_id}'.", f"没有图层“{layer_id}”。")
+        return layer
+
+    def visible_layers(self) -> tuple[Layer, ...]:
+        """All layers that the public may see, in catalogue order."""
+        return tuple(layer for _, layer in self.catalog.layers() if layer.access == "open")
+
+    def content(self, layer_id: str, as_of: datetime.date | None = None) -> LayerInForce:
+        """What is shown of a layer today or on a day; ``NotFound`` while it has no edition."""
+        picture = self.in_force() if as_of is None else self.in_force_on(as_of)
+        content = picture.layers.get(layer_id)
+        if content is None:
+            raise NotFound(
+                f"Layer {layer_id} has no edition in force on {picture.as_of}.",
+                f"图层 {layer_id} 在 {picture.as_of} 没有生效的版本。",
+                code="no-edition",
+            )
+        return content
+
+
+def _layer_in_force(row: Mapping[str, Any]) -> LayerInForce:
+    extent = row["extent"]
+    return LayerInForce(
+        layer_id=row["layer_id"],
+        plan_id=row["plan_id"],
+        edition_id=row["edition_id"],
+        edition_title=Text.model_validate(row["title"]),
+        edition_state=row["state"],
+        valid_from=row["valid_from"],
+        synthetic=row["synthetic"],
+        content_id=row["content_id"],
+        feature_count=row["feature_count"] or 0,
+        extent=tuple(extent) if extent and extent[0] is not None else None,
+    )

@@ -1,0 +1,265 @@
+"""The OGC frame: pygeoapi built in memory from the catalogue, its handlers behind our routes.
+
+pygeoapi answers landing page, conformance, collections, OpenAPI, process lists and their
+descriptions. Items, queryables, schemas, tiles and executions are our own routes before it. A
+new object is built and swapped in when an edition is published; nothing is read from disk.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+from pygeoapi.api import API, APIRequest
+from pygeoapi.openapi import get_oas
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gis_service.library import InForce, Library
+from gis_service.processes import PROCESSES
+from layers.catalog import Layer, Plan
+
+CRS84: Final = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
+_EPSG: Final = "http://www.opengis.net/def/crs/EPSG/0/"
+STORAGE_CRS_URI: Final = _EPSG + "4490"
+OFFERED_CRS: Final = (
+    CRS84,
+    *(_EPSG + code for code in ("4490", "4326", "3857", "4524", "4525", "4526", "4545", "4546",
+                                "4547")),
+)  # fmt: skip
+"""What items can be asked in: geographic, web mercator, the 3-degree zones of the region."""
+
+_LANGUAGES: Final = ("en-US", "zh-CN")
+_WITHOUT_CLASSES: Final = (
+    "ogcapi-features-4",  # no edits yet
+    "ogcapi-features-3",  # no filter expressions yet
+    "cql2",
+    "ogcapi-processes-1/1.0/conf/callback",
+    "ogcapi-coverages",
+    "ogcapi-edr",
+    "ogcapi-maps",
+    "ogcapi-tiles",
+    "ogcapi-records",
+    "ogcapi-common-3",  # replaced below by the class that clients look for
+    "tms",
+)
+_FEATURES_5: Final = "http://www.opengis.net/spec/ogcapi-features-5/1.0/conf/"
+_ADDED_CLASSES: Final = (
+    "http://www.opengis.net/spec/ogcapi-features-2/1.0/conf/crs",
+    _FEATURES_5 + "schemas",
+    _FEATURES_5 + "core-roles-features",
+    _FEATURES_5 + "queryables",
+)
+
+
+def _both(zh: str, en: str) -> dict[str, str]:
+    return {"en": en, "zh": zh}
+
+
+def build_config(library: Library, picture: InForce, base_url: str) -> dict[str, Any]:
+    """pygeoapi's configuration for what the public may see at an address."""
+    config = library.config
+    resources: dict[str, Any] = {
+        layer.id: _collection(plan, layer, picture, library, base_url)
+        for plan, layer in library.catalog.layers()
+        if layer.access == "open" and layer.id in picture.layers
+    }
+    for process in PROCESSES:
+        resources[process["id"]] = {
+            "type": "process",
+            "processor": {"name": "gis_service.processes.Described", "process": process["id"]},
+        }
+    return {
+        "server": {
+            "bind": {"host": "localhost", "port": 0},
+            "url": f"{base_url}/ogc",
+            "mimetype": "application/json; charset=UTF-8",
+            "encoding": "utf-8",
+            "gzip": False,
+            "languages": list(_LANGUAGES),
+            "pretty_print": False,
+            "limits": {
+                "default_items": 100,
+                "max_items": config.limits.page_features,
+                "on_exceed": "throttle",
+            },
+            "map": {"url": f"{base_url}/tiles", "attribution": ""},
+        },
+        "logging": {"level": "ERROR"},
+        "metadata": {
+            "identification": {
+                "title": _both(config.title.zh, config.title.en),
+                "description": _both(config.subtitle.zh, config.subtitle.en),
+                "keywords": _both_lists(["多规合一", "规划"], ["planning", "PostGIS"]),
+                "keywords_type": "theme",
+                "terms_of_service": _both(config.notice.zh, config.notice.en),
+                "url": base_url,
+            },
+            "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
+            "provider": {"name": config.title.en, "url": base_url},
+            "contact": {"name": config.title.en, "url": base_url},
+        },
+        "resources": resources,
+    }
+
+
+def _both_lists(zh: list[str], en: list[str]) -> dict[str, list[str]]:
+    return {"en": en, "zh": zh}
+
+
+def _collection(
+    plan: Plan, layer: Layer, picture: InForce, library: Library, base_url: str
+) -> dict[str, Any]:
+    content = picture.layers[layer.id]
+    description = layer.description or layer.title
+    mark_zh, mark_en = ("（演示数据）", " (synthetic data)") if content.synthetic else ("", "")
+    return {
+        "type": "collection",
+        "title": _both(layer.title.zh + mark_zh, layer.title.en + mark_en),
+        "description": _both(description.zh + mark_zh, description.en + mark_en),
+        "keywords": _both_lists([plan.title.zh, layer.title.zh], [plan.title.en, layer.title.en]),
+        "links": [
+            {
+                "type": "application/json",
+                "rel": "tilejson",
+                "title": _both("矢量瓦片（TileJSON）", "Vector tiles (TileJSON)"),
+                "href": f"{base_url}/tiles/{layer.id}.json",
+            },
+            {
+                "type": "image/png",
+                "rel": "legend",
+                "title": _both("图例", "Legend"),
+                "href": f"{base_url}/legends/{layer.id}.png",
+            },
+        ],
+        "extents": {
+            "spatial": {
+                "bbox": list(content.extent or library.config.region.bbox),
+                "crs": CRS84,
+            },
+            "temporal": {"begin": content.valid_from.isoformat() + "T00:00:00Z", "end": None},
+        },
+        "providers": [
+            {
+                "type": "feature",
+                "name": "gis_service.ogc_provider.CatalogueProvider",
+                "data": layer.id,
+                "id_field": layer.id_attribute or "feature_id",
+                "storage_crs": CRS84,
+                "crs": list(OFFERED_CRS),
+                "fields": {
+                    a.name: {"type": a.type if a.type != "date" else "string"}
+                    for a in layer.kept_attributes
+                },
+            }
+        ],
+    }
+
+
+@dataclass(slots=True)
+class OgcFrame:
+    """The pygeoapi objects, one for each public address, rebuilt after a publish."""
+
+    library: Library
+    _built: dict[str, tuple[int, API]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def api(self, base_url: str) -> API:
+        """The frame for an address as the library stands now."""
+        picture = self.library.in_force()
+        held = self._built.get(base_url)
+        if held is not None and held[0] == picture.version:
+            return held[1]
+        with self._lock:
+            held = self._built.get(base_url)
+            if held is None or held[0] != picture.version:
+                config = build_config(self.library, picture, base_url)
+                api = API(config, _openapi(deepcopy(config)))
+                held = (picture.version, api)
+                self._built[base_url] = held
+                _calm_logging()
+            return held[1]
+
+
+def _calm_logging() -> None:
+    """pygeoapi sets up its own handlers; the process's logging stays ours."""
+    logging.getLogger("pygeoapi").setLevel(logging.ERROR)
+
+
+def _openapi(config: dict[str, Any]) -> dict[str, Any]:
+    document: dict[str, Any] = get_oas(config, fail_on_invalid_collection=False)
+    # QGIS reads its page size from here only.
+    document["components"]["parameters"]["limit"] = {
+        "name": "limit",
+        "in": "query",
+        "required": False,
+        "style": "form",
+        "explode": False,
+        "schema": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": config["server"]["limits"]["max_items"],
+            "default": config["server"]["limits"]["default_items"],
+        },
+    }
+    return document
+
+
+Handler = Callable[..., tuple[Mapping[str, str], int, str | bytes]]
+
+
+def call(
+    frame: OgcFrame, handler: Handler, request: Request, base_url: str, *args: Any
+) -> Response:
+    """Run one pygeoapi handler for a request and make its answer ours."""
+    api = frame.api(base_url)
+    asked = APIRequest(request, api.locales)
+    if not asked.is_valid():
+        headers, status, content = api.get_format_exception(asked)
+    else:
+        headers, status, content = handler(api, asked, *args)
+    answer = Response(content, status_code=int(status))
+    for name, value in headers.items():
+        if name.lower() not in ("x-powered-by", "content-length"):
+            answer.headers[name] = value
+    return answer
+
+
+def change_json(answer: Response, change: Callable[[dict[str, Any]], None]) -> Response:
+    """Apply a change to a JSON answer; any other answer stays as it is."""
+    if answer.status_code != 200 or "json" not in answer.headers.get("content-type", ""):
+        return answer
+    document = orjson.loads(answer.body)
+    change(document)
+    headers = {k: v for k, v in answer.headers.items() if k.lower() != "content-length"}
+    return Response(orjson.dumps(document), status_code=200, headers=headers)
+
+
+def honest_conformance(document: dict[str, Any]) -> None:
+    """Declare what our routes do, no more and no less."""
+    kept = [
+        uri
+        for uri in document["conformsTo"]
+        if not any(f"/{part}" in uri for part in _WITHOUT_CLASSES)
+    ]
+    document["conformsTo"] = sorted({*kept, *_ADDED_CLASSES})
+
+
+def mend_collection(document: dict[str, Any]) -> None:
+    """Say the true storage CRS and drop links to forms that the items route does not give."""
+    document["storageCrs"] = STORAGE_CRS_URI
+    document["links"] = [
+        link
+        for link in document["links"]
+        if not (link["rel"] == "items" and "geo+json" not in link["type"])
+        and link["type"] != "application/ld+json"
+    ]
+
+
+def mend_collections(document: dict[str, Any]) -> None:
+    """The same for the list of collections."""
+    for collection in document["collections"]:
+        mend_collection(collection)

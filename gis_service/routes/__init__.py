@@ -1,0 +1,1 @@
+"""HTTP routes, one file a subject; each gives a list of Starlette routes."""

@@ -1,0 +1,205 @@
+"""Conflict checks over HTTP: the OGC process, stored reports, samples, the form's questions."""
+
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+from pygeoapi.api import processes as pygeoapi_processes
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gis_service.checking import CheckRequest, check, stored_report
+from gis_service.demo_province import sample_sites
+from gis_service.library import Library
+from gis_service.ogc import call
+from gis_service.problems import language_of
+from gis_service.processes import PROCESSES
+from gis_service.routes.requests import base_url, day, json_body, library_of
+from layers.errors import BadInput, BadParameter, NotFound, Place
+from layers.text import Text
+from planning_rules.report_html import render_html
+from planning_rules.submission_form import submission_form
+
+_GEOJSON_TYPES: Final = ("application/geo+json", "application/json")
+
+
+def process_list(request: Request) -> Response:
+    """The list of processes, by pygeoapi."""
+    return call(
+        request.app.state.ogc, pygeoapi_processes.describe_processes, request, base_url(request)
+    )
+
+
+def process(request: Request) -> Response:
+    """The description of one process, by pygeoapi."""
+    return call(
+        request.app.state.ogc, pygeoapi_processes.describe_processes, request, base_url(request),
+        request.path_params["process"],
+    )  # fmt: skip
+
+
+async def execution(request: Request) -> Response:
+    """Run a process and answer with its output (``raw``) or a document of outputs."""
+    library = library_of(request)
+    process_id = request.path_params["process"]
+    description = next((p for p in PROCESSES if p["id"] == process_id), None)
+    if description is None:
+        raise NotFound(f"There is no process '{process_id}'.", f"没有处理服务“{process_id}”。")
+    body = await json_body(request, library.config.limits.submission_bytes)
+    inputs = _inputs(body, description)
+    run = _EXECUTIONS[process_id]
+    output_id, result = await run_in_threadpool(run, library, inputs)
+    if body.get("response", "raw") == "document":
+        result = {output_id: result}
+    return Response(orjson.dumps(result), media_type="application/json")
+
+
+def _inputs(body: Any, description: Mapping[str, Any]) -> dict[str, Any]:
+    if not isinstance(body, dict) or not isinstance(body.get("inputs"), dict):
+        raise BadInput(
+            'The body must be {"inputs": {...}}.',
+            '请求内容应为 {"inputs": {...}}。',
+            places=(Place("/inputs", Text(zh="缺少", en="missing")),),
+        )
+    inputs: dict[str, Any] = body["inputs"]
+    known = description["inputs"]
+    for name in inputs:
+        if name not in known:
+            raise BadInput(
+                f"Unknown input '{name}'. Known: {', '.join(known)}.",
+                f"未知输入“{name}”。可用：{'、'.join(known)}。",
+                places=(Place(f"/inputs/{name}", Text(zh="未知", en="unknown")),),
+            )
+    for name, declared in known.items():
+        if declared["minOccurs"] and inputs.get(name) is None:
+            raise BadInput(
+                f"Input '{name}' is missing.",
+                f"缺少输入“{name}”。",
+                places=(Place(f"/inputs/{name}", Text(zh="缺少", en="missing")),),
+            )
+    return inputs
+
+
+def _conflict_check(library: Library, inputs: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    as_of = inputs.get("as_of")
+    if as_of is not None and not isinstance(as_of, str):
+        raise BadParameter(
+            "as_of must be a date such as 2026-01-31.", "as_of 应为日期，如 2026-01-31。"
+        )
+    request = CheckRequest(
+        submission=_by_value(inputs["submission"]),
+        as_of=day(as_of, "as_of") if as_of else None,
+    )
+    return "report", check(library, request)
+
+
+def _by_value(submission: Any) -> Mapping[str, Any]:
+    """The GeoJSON object itself, or in ``{"value", "mediaType"}``; addresses are not followed."""
+    if not isinstance(submission, dict):
+        raise BadInput(
+            "submission must be a GeoJSON object.",
+            "submission 应为 GeoJSON 对象。",
+            places=(Place("/inputs/submission", Text(zh="不是对象", en="no object")),),
+        )
+    if "href" in submission:
+        raise BadInput(
+            "Addresses are not followed; send the GeoJSON itself.",
+            "不读取外部地址；请直接提交 GeoJSON。",
+            code="href-refused",
+            places=(Place("/inputs/submission/href", Text(zh="不接受", en="not accepted")),),
+        )
+    if "value" in submission and "type" not in submission:
+        media_type = submission.get("mediaType", _GEOJSON_TYPES[0])
+        if media_type not in _GEOJSON_TYPES or not isinstance(submission["value"], dict):
+            raise BadInput(
+                "submission.value must be a GeoJSON object.",
+                "submission.value 应为 GeoJSON 对象。",
+                places=(Place("/inputs/submission/value", Text(zh="不是对象", en="no object")),),
+            )
+        value: dict[str, Any] = submission["value"]
+        return value
+    return submission
+
+
+def _echo(_: Library, inputs: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    pause = inputs.get("pause", 0)
+    if isinstance(pause, bool) or not isinstance(pause, int | float) or not 0 <= pause <= 10:
+        raise BadInput(
+            "pause must be 0 to 10 seconds.",
+            "pause 应为 0 至 10 秒。",
+            places=(Place("/inputs/pause", Text(zh="超出范围", en="out of range")),),
+        )
+    time.sleep(pause)
+    return "echo", dict(inputs)
+
+
+_EXECUTIONS: Final = {"conflict-check": _conflict_check, "echo": _echo}
+
+
+def report_json(request: Request) -> Response:
+    """A stored report; JSON is the master."""
+    report = stored_report(library_of(request), request.path_params["report"])
+    return Response(orjson.dumps(report), media_type="application/json")
+
+
+def report_html(request: Request) -> Response:
+    """A stored report as a page to read and print."""
+    report = stored_report(library_of(request), request.path_params["report"])
+    return Response(render_html(report, language_of(request)), media_type="text/html")
+
+
+def report(request: Request) -> Response:
+    """A stored report in the form that the client prefers."""
+    accepts_html = "text/html" in request.headers.get("accept", "")
+    return report_html(request) if accepts_html else report_json(request)
+
+
+def samples(request: Request) -> Response:
+    """Sample sites of the demo province; an empty list on a real library."""
+    library = library_of(request)
+    entries = [
+        {
+            "id": site_id,
+            "title": title.model_dump(),
+            "description": description.model_dump(),
+            "href": f"/samples/{site_id}.geojson",
+        }
+        for site_id, title, description, _ in _sites(library)
+    ]
+    return Response(orjson.dumps(entries), media_type="application/json")
+
+
+def sample(request: Request) -> Response:
+    """One sample site as a GeoJSON feature."""
+    wanted = request.path_params["site"]
+    for site_id, _, _, feature in _sites(library_of(request)):
+        if site_id == wanted:
+            return Response(orjson.dumps(feature), media_type="application/geo+json")
+    raise NotFound(f"There is no sample '{wanted}'.", f"没有示例“{wanted}”。")
+
+
+def _sites(library: Library) -> list[tuple[str, Text, Text, dict[str, Any]]]:
+    synthetic = any(content.synthetic for content in library.in_force().layers.values())
+    return list(sample_sites()) if synthetic else []
+
+
+def form(request: Request) -> Response:
+    """What the rules ask of a submission."""
+    entries = submission_form(library_of(request).rule_set)
+    return Response(orjson.dumps({"attributes": entries}), media_type="application/json")
+
+
+ROUTES: Final = [
+    Route("/ogc/processes", process_list),
+    Route("/ogc/processes/{process}", process),
+    Route("/ogc/processes/{process}/execution", execution, methods=["POST"]),
+    Route("/reports/{report}.json", report_json),
+    Route("/reports/{report}.html", report_html),
+    Route("/reports/{report}", report),
+    Route("/samples", samples),
+    Route("/samples/{site}.geojson", sample),
+    Route("/submission-form", form),
+]

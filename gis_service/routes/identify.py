@@ -1,0 +1,121 @@
+"""What applies here: all plans at a place, for the map's click and for people who ask."""
+
+from typing import Any, Final
+from urllib.parse import quote
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gis_service.library import LayerInForce, Library
+from gis_service.routes.requests import library_of, number, refuse_unknown
+from layers.catalog import Layer
+from layers.errors import BadParameter
+from layers.features import at_place, covered_at
+
+_TOLERANCE_PX: Final = 6
+_TILE_PX: Final = 512
+
+
+def identify(request: Request) -> Response:
+    """Every open layer at lon/lat: its features, "nothing", or "no-data"."""
+    refuse_unknown(request, ("lon", "lat", "zoom"))
+    library = library_of(request)
+    lon, lat = number(request, "lon"), number(request, "lat")
+    zoom = number(request, "zoom") if "zoom" in request.query_params else 14.0
+    if not (-180 <= lon <= 180 and -90 <= lat <= 90 and 0 <= zoom <= 24):
+        raise BadParameter(
+            "lon is -180..180, lat -90..90, zoom 0..24.",
+            "lon 应在 -180..180，lat 应在 -90..90，zoom 应在 0..24。",
+        )
+    radius_deg = _TOLERANCE_PX * 360 / (_TILE_PX * 2**zoom)
+    contents = {
+        layer.id: content
+        for layer in library.visible_layers()
+        if (content := library.in_force().layers.get(layer.id)) is not None
+    }
+    numbers = [content.content_id for content in contents.values()]
+    with library.pool.connection() as connection:
+        found = at_place(connection, numbers, lon, lat, radius_deg)
+        covered = covered_at(connection, numbers, lon, lat)
+    features: dict[int, dict[str, dict[str, Any]]] = {}
+    for one in found:  # a feature may be met in several of its pieces
+        features.setdefault(one["content_id"], {})[one["feature_id"]] = one
+    body = {
+        "lon": lon,
+        "lat": lat,
+        "plans": [
+            {
+                "id": plan.id,
+                "title": plan.title.model_dump(),
+                "edition": next(
+                    (contents[one.id].edition_id for one in plan.layers if one.id in contents),
+                    None,
+                ),
+                "layers": [
+                    _layer_answer(library, layer, contents.get(layer.id), features, covered)
+                    for layer in plan.layers
+                    if layer.access == "open"
+                ],
+            }
+            for plan in library.catalog.plans
+        ],
+    }
+    return Response(
+        orjson.dumps(body), media_type="application/json", headers={"Cache-Control": "no-cache"}
+    )
+
+
+def _layer_answer(
+    library: Library,
+    layer: Layer,
+    content: LayerInForce | None,
+    features: dict[int, dict[str, dict[str, Any]]],
+    covered: set[int],
+) -> dict[str, Any]:
+    here = features.get(content.content_id, {}) if content else {}
+    if here:
+        state = "features"
+    elif content is not None and content.content_id in covered:
+        state = "nothing"
+    else:
+        state = "no-data"  # never said as "nothing": we do not know
+    return {
+        "id": layer.id,
+        "title": layer.title.model_dump(),
+        "state": state,
+        "features": [_feature_answer(library, layer, one) for one in here.values()],
+    }
+
+
+def _feature_answer(library: Library, layer: Layer, feature: dict[str, Any]) -> dict[str, Any]:
+    values: dict[str, Any] = feature["attributes"]
+    name = str(values.get(layer.label or "", "") or feature["feature_id"])
+    attributes = []
+    for attribute in layer.kept_attributes:
+        value = values.get(attribute.name)
+        if value is None:
+            continue
+        code = (
+            library.catalog.code_list(attribute.codes).find(str(value)) if attribute.codes else None
+        )
+        attributes.append(
+            {
+                "name": attribute.name,
+                "title": attribute.title.model_dump(),
+                "value": value,
+                "label": code.title.model_dump() if code else None,
+                "unit": attribute.unit,
+            }
+        )
+    return {
+        "feature_id": feature["feature_id"],
+        "title": {"zh": name, "en": name},
+        "area_m2": round(feature["area_m2"], 2) if feature["area_m2"] is not None else None,
+        "href": f"/ogc/collections/{layer.id}/items/{quote(feature['feature_id'], safe='')}",
+        "attributes": attributes,
+    }
+
+
+ROUTES: Final = [Route("/identify", identify)]

@@ -1,0 +1,115 @@
+"""The web page, its files, and what operators ask: liveness, readiness, metrics."""
+
+import mimetypes
+from importlib.metadata import version
+from typing import Any, Final
+
+import orjson
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pygeoapi import api as pygeoapi_api
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gis_service.ogc import call, change_json, honest_conformance
+from gis_service.routes.requests import base_url, library_of
+from layers.database import migration_files
+from layers.errors import NotFound, Unavailable
+
+_PAGE_NOT_BUILT: Final = """<!doctype html><meta charset="utf-8"><title>多规合一</title>
+<p>网页尚未构建，请运行 <code>make run</code>。The web page is not built yet: run
+<code>make run</code>. <a href="/ogc">OGC API</a></p>"""
+
+
+def home(request: Request) -> Response:
+    """The planners' map; programs that ask for JSON get the service description."""
+    accept = request.headers.get("accept", "")
+    if "application/json" in accept and "text/html" not in accept:
+        return Response(orjson.dumps(_description(request)), media_type="application/json")
+    page = library_of(request).settings.web_dir / "dist" / "index.html"
+    text = page.read_text("utf-8") if page.is_file() else _PAGE_NOT_BUILT
+    return Response(text, media_type="text/html", headers={"Cache-Control": "no-cache"})
+
+
+def _description(request: Request) -> dict[str, Any]:
+    library = library_of(request)
+    address = base_url(request)
+    return {
+        "title": library.config.title.model_dump(),
+        "description": library.config.subtitle.model_dump(),
+        "notice": library.config.notice.model_dump(),
+        "version": version("gis-service"),
+        "links": [
+            {"rel": "service-desc", "href": f"{address}/ogc/api"},
+            {"rel": "ogc", "href": f"{address}/ogc"},
+            {"rel": "catalog", "href": f"{address}/catalog"},
+            {"rel": "style", "href": f"{address}/styles/map.json"},
+            {"rel": "conflict-check", "href": f"{address}/ogc/processes/conflict-check"},
+        ],
+    }
+
+
+def built_file(request: Request) -> Response:
+    """A file of the built web client; names hold a digest, so they never change."""
+    root = (library_of(request).settings.web_dir / "dist").resolve()
+    path = (root / "assets" / request.path_params["file"]).resolve()
+    if not path.is_relative_to(root / "assets") or not path.is_file():
+        raise NotFound("There is no such file.", "没有这个文件。")
+    media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    return Response(
+        path.read_bytes(),
+        media_type=media_type,
+        headers={"Cache-Control": "public, max-age=31536000, immutable"},
+    )
+
+
+def healthz(_: Request) -> Response:
+    """The process answers."""
+    return Response('{"status":"alive"}', media_type="application/json")
+
+
+def readyz(request: Request) -> Response:
+    """The database answers and holds all migrations."""
+    with library_of(request).pool.connection() as connection:
+        applied = {name for (name,) in connection.execute("SELECT name FROM public.migration")}
+    missing = [name for name, _ in migration_files() if name not in applied]
+    if missing:
+        raise Unavailable(
+            f"Migrations are missing: {', '.join(missing)}.", f"缺少迁移：{'、'.join(missing)}。"
+        )
+    return Response('{"status":"ready"}', media_type="application/json")
+
+
+def metrics(_: Request) -> Response:
+    """Figures for Prometheus."""
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+def landing(request: Request) -> Response:
+    """Landing page of the OGC API, by pygeoapi."""
+    return call(request.app.state.ogc, pygeoapi_api.landing_page, request, base_url(request))
+
+
+def conformance(request: Request) -> Response:
+    """Conformance classes: what our routes do."""
+    answer = call(request.app.state.ogc, pygeoapi_api.conformance, request, base_url(request))
+    return change_json(answer, honest_conformance)
+
+
+def openapi(request: Request) -> Response:
+    """OpenAPI document of the OGC API, by pygeoapi."""
+    return call(request.app.state.ogc, pygeoapi_api.openapi_, request, base_url(request))
+
+
+ROUTES: Final = [
+    Route("/", home),
+    Route("/assets/{file:path}", built_file),
+    Route("/healthz", healthz),
+    Route("/readyz", readyz),
+    Route("/metrics", metrics),
+    Route("/ogc", landing),
+    Route("/ogc/", landing),
+    Route("/ogc/conformance", conformance),
+    Route("/ogc/api", openapi),
+    Route("/ogc/openapi", openapi),
+]

@@ -1,0 +1,214 @@
+"""What routes read from requests: base address, JSON bodies, dates, boxes, CRS."""
+
+import datetime
+import math
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+
+import orjson
+from starlette.requests import Request
+
+from gis_service.library import Library
+from layers.crs import Box, Crs, parse_crs, transform_box
+from layers.errors import BadInput, BadParameter, LimitExceeded, Place
+from layers.text import Text
+
+_DATE: Final = re.compile(r"^(\d{4})-(\d{2})-(\d{2})")
+_EARLIEST: Final = datetime.date(1, 1, 1)
+_LATEST: Final = datetime.date(9999, 12, 31)
+_DEEPEST_JSON: Final = 32
+
+
+def library_of(request: Request) -> Library:
+    """The library of the application that got the request."""
+    library: Library = request.app.state.library
+    return library
+
+
+def base_url(request: Request) -> str:
+    """The address that links begin with: the configured one, else the request's own host.
+
+    The host has been checked against the allowed ones before any route runs.
+    """
+    settings = library_of(request).settings
+    if settings.public_url:
+        return settings.public_url.rstrip("/")
+    return f"{request.url.scheme}://{request.headers.get('host', 'localhost')}"
+
+
+def refuse_unknown(request: Request, known: Iterable[str]) -> None:
+    """400 for a misspelt parameter instead of an answer to another question."""
+    allowed = {*known, "lang", "f"}
+    unknown = sorted(set(request.query_params) - allowed)
+    if unknown:
+        names = ", ".join(unknown)
+        raise BadParameter(
+            f"Unknown parameter: {names}. Known: {', '.join(sorted(allowed))}.",
+            f"未知参数：{names}。可用参数：{'、'.join(sorted(allowed))}。",
+            code="unknown-parameter",
+        )
+
+
+def integer(request: Request, name: str, default: int, lowest: int) -> int:
+    """An integer parameter, at least ``lowest``."""
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    if not re.fullmatch(r"-?\d{1,18}", text) or int(text) < lowest:
+        raise BadParameter(
+            f"{name} must be a whole number of at least {lowest}, not '{text[:40]}'.",
+            f"{name} 必须是不小于 {lowest} 的整数，而不是“{text[:40]}”。",
+        )
+    return int(text)
+
+
+def number(request: Request, name: str) -> float:
+    """A finite number that must be there."""
+    return finite(request.query_params.get(name, ""), name)
+
+
+def finite(text: str, name: str) -> float:
+    """A finite number, or ``BadParameter`` with the parameter's name."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise BadParameter(
+            f"{name}: '{text[:40]}' is no number.", f"{name}：“{text[:40]}”不是数字。"
+        )
+    return value
+
+
+def day(text: str, name: str) -> datetime.date:
+    """A calendar day from an ISO date or timestamp; year 0 (QGIS's open end) is the first day."""
+    match = _DATE.match(text)
+    if match and match[1] == "0000":
+        return _EARLIEST
+    try:
+        if not match:
+            raise ValueError(text)
+        return datetime.date(int(match[1]), int(match[2]), int(match[3]))
+    except ValueError as error:
+        raise BadParameter(
+            f"{name}: '{text[:40]}' is no date; write 2026-01-31.",
+            f"{name}：“{text[:40]}”不是日期；请写成 2026-01-31。",
+        ) from error
+
+
+def day_asked(request: Request, today: datetime.date) -> datetime.date | None:
+    """The day that ``datetime`` asks for: an instant, or the last day of an interval up to today.
+
+    None when nothing is asked. Open ends are ``..`` or empty.
+    """
+    text = request.query_params.get("datetime")
+    if text is None:
+        return None
+    start, slash, end = text.partition("/")
+    if not slash:
+        return day(start, "datetime")
+    first = _EARLIEST if start in ("", "..") else day(start, "datetime")
+    last = _LATEST if end in ("", "..") else day(end, "datetime")
+    if first > last:
+        raise BadParameter(
+            "datetime: the interval ends before it begins.", "datetime：区间的终点早于起点。"
+        )
+    return max(first, min(last, today))
+
+
+def crs_asked(request: Request, name: str, offered: Iterable[str]) -> Crs | None:
+    """The CRS that a parameter names, one of the offered URIs; None when not given."""
+    text = request.query_params.get(name)
+    if text is None:
+        return None
+    uri = text.strip("[]<>")
+    choices = tuple(offered)
+    if uri not in choices:
+        raise BadParameter(
+            f"{name}: '{uri[:80]}' is not offered; choose one of {', '.join(choices)}.",
+            f"{name}：不提供“{uri[:80]}”；可选：{'、'.join(choices)}。",
+            code="crs-not-offered",
+        )
+    return parse_crs(uri)
+
+
+def boxes_asked(request: Request, crs: Crs) -> tuple[Box, ...]:
+    """The lon/lat boxes of ``bbox``, whose numbers are in the CRS and its authority's order.
+
+    Six numbers carry heights, which are ignored. West greater than east crosses the
+    antimeridian and gives two boxes.
+    """
+    text = request.query_params.get("bbox")
+    if text is None:
+        return ()
+    values = [finite(part, "bbox") for part in text.split(",")]
+    if len(values) == 6:
+        values = [values[0], values[1], values[3], values[4]]
+    if len(values) != 4:
+        raise BadParameter(
+            f"bbox needs 4 or 6 numbers, not {len(values)}.",
+            f"bbox 需要 4 或 6 个数字，而不是 {len(values)} 个。",
+        )
+    first_x, first_y, second_x, second_y = values
+    if crs.swapped:
+        first_x, first_y, second_x, second_y = first_y, first_x, second_y, second_x
+    if first_y > second_y or (first_x > second_x and crs.kind == "projected"):
+        raise BadParameter(
+            "bbox: the lower corner comes first.", "bbox：应先给左下角，再给右上角。"
+        )
+    if first_x > second_x:
+        return ((first_x, first_y, 180.0, second_y), (-180.0, first_y, second_x, second_y))
+    return (transform_box((first_x, first_y, second_x, second_y), crs),)
+
+
+async def json_body(request: Request, largest_bytes: int) -> Any:
+    """The JSON of a request, bounded in bytes and depth; errors name what is wrong."""
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > largest_bytes:
+            raise LimitExceeded(
+                f"The request is larger than {largest_bytes:,} bytes.",
+                f"请求超过 {largest_bytes:,} 字节。",
+            )
+        chunks.append(chunk)
+    return parse_json(b"".join(chunks))
+
+
+def parse_json(text: bytes) -> Any:
+    """JSON without NaN, at most 32 levels deep (bracket count, before any parser recurses)."""
+    if _depth(text) > _DEEPEST_JSON:
+        raise LimitExceeded(
+            f"The JSON is nested deeper than {_DEEPEST_JSON} levels.",
+            f"JSON 嵌套超过 {_DEEPEST_JSON} 层。",
+            code="too-deep",
+        )
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        reason = Text(
+            zh=f"第 {error.lineno} 行第 {error.colno} 列不是合法的 JSON",
+            en=f"not valid JSON at line {error.lineno}, column {error.colno}",
+        )
+        raise BadInput(
+            "The body is not valid JSON.",
+            "请求内容不是合法的 JSON。",
+            code="invalid-json",
+            places=(Place(f"line {error.lineno} column {error.colno}", reason),),
+        ) from error
+
+
+_BRACKETS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+
+
+def _depth(text: bytes) -> int:
+    deepest = depth = 0
+    for match in _BRACKETS.finditer(text):
+        token = match[0]
+        if token in (b"[", b"{"):
+            depth += 1
+            deepest = max(deepest, depth)
+        elif token in (b"]", b"}"):
+            depth -= 1
+    return deepest

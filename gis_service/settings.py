@@ -1,0 +1,93 @@
+"""Settings: the environment (where things are) and ``config/service.yml`` (what is served).
+
+Read once at start and handed down as values; nothing below the service reads the environment.
+"""
+
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from layers.errors import BadConfiguration
+from layers.text import Text
+
+_PROJECT: Final = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """The environment variables the service reads; all are optional.
+
+    ``DATABASE_URL`` replaces the embedded cluster; ``DATA_DIR`` is where that one lives;
+    ``PUBLIC_URL`` is the address in links (needed behind a proxy), otherwise links take the
+    request's own host, which must be one of ``ALLOWED_HOSTS``.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    database_url: str | None = None
+    data_dir: Path = _PROJECT / ".data"
+    config_dir: Path = _PROJECT / "config"
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=1, le=65535)
+    public_url: str | None = None
+    allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
+    workers: int = Field(default=1, ge=1, le=64)
+    pool_size: int = Field(default=6, ge=1, le=64)
+    check_processes: int = Field(default=2, ge=1, le=32)
+    web_dir: Path = _PROJECT / "gis_service" / "web"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Region(_Model):
+    """The region the library speaks for; coordinates outside it are refused."""
+
+    code: str
+    name: Text
+    bbox: tuple[float, float, float, float]
+    """west, south, east, north in degrees (EPSG:4490, longitude first)."""
+    center: tuple[float, float]
+    zoom: float
+
+
+class Limits(_Model):
+    """Published limits; what is over them is refused with a clear answer."""
+
+    submission_bytes: int
+    submission_vertices: int
+    submission_parts: int
+    import_bytes: int
+    page_features: int
+    check_deadline_s: float
+    reader_deadline_s: float
+    statement_deadline_s: float
+    tile_deadline_s: float
+    reader_memory_bytes: int
+
+
+class ServiceConfig(_Model):
+    """``config/service.yml``: names, region, credits and limits."""
+
+    title: Text
+    subtitle: Text
+    notice: Text
+    region: Region
+    credits: tuple[Text, ...]
+    limits: Limits
+
+
+def load_service_config(config_dir: Path) -> ServiceConfig:
+    """Read ``service.yml``; ``BadConfiguration`` names the key."""
+    path = config_dir / "service.yml"
+    try:
+        content: Any = yaml.safe_load(path.read_text("utf-8"))
+        return ServiceConfig.model_validate(content)
+    except (OSError, yaml.YAMLError, ValidationError) as error:
+        first = str(error).splitlines()[0]
+        raise BadConfiguration(
+            f"service.yml: {first}", f"配置文件 service.yml 有误：{first}"
+        ) from error
