@@ -61,7 +61,7 @@ UNKNOWN_CODE: Final = "#CFCFCF"
 OVERZOOM_FROM: Final = 15
 """Tiles deeper than this are made by the client from the tile above."""
 _FONT: Final = ["Noto Sans SC Regular"]
-_SYMBOL_LAYOUT: Final = {"text-font": _FONT, "text-max-width": 9, "text-padding": 3}
+_SYMBOL_LAYOUT: Final = {"text-font": _FONT, "text-max-width": 10, "text-padding": 3}
 _SYMBOL_PAINT: Final = {"text-halo-color": "rgba(255, 255, 255, 0.92)", "text-halo-width": 1.5}
 _KEYS: Final = frozenset({"type", "paint", "layout", "minzoom", "maxzoom", "filter", "draw_order"})
 
