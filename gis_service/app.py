@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
 from gis_service.library import Library
 from gis_service.ogc import OgcFrame
@@ -29,9 +29,10 @@ _SECURITY_HEADERS: Final = {
 }
 
 
-def create_app(library: Library) -> Starlette:
-    """The ASGI application; ``library`` is closed by who made it."""
+def create_app(library: Library, lifespan: Lifespan[Starlette] | None = None) -> Starlette:
+    """The ASGI application; ``library`` is closed by who made it (or by ``lifespan``)."""
     app = Starlette(
+        lifespan=lifespan,
         routes=[
             *pages.ROUTES,
             *maps.ROUTES,

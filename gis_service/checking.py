@@ -22,7 +22,7 @@ from layers.features import candidates
 from planning_rules.land_take import LAND_TAKE_LAYERS
 from planning_rules.overlay import TargetFeature, TargetLayer
 from planning_rules.report import build_report
-from planning_rules.rule import RuleSet
+from planning_rules.rule_set import RuleSet
 from planning_rules.submission import Submission, read_submission
 
 _INSERT: Final = (
@@ -40,7 +40,7 @@ class CheckRequest:
     as_of: datetime.date | None = None
 
 
-def check(library: Library, request: CheckRequest) -> dict[str, Any]:
+def check(library: Library, request: CheckRequest, *, store: bool = True) -> dict[str, Any]:
     """Judge a submission against what is in force on the day, store the report, give it.
 
     Raises the errors of ``planning_rules.submission`` for input that cannot be judged, and
@@ -69,6 +69,8 @@ def check(library: Library, request: CheckRequest) -> dict[str, Any]:
         synthetic=synthetic,
         deadline_s=deadline_s,
     )
+    if not store:
+        return report
     with library.pool.connection() as connection:
         connection.execute(
             _INSERT,

@@ -16,7 +16,7 @@ from layers.errors import NotFound
 from layers.features import library_version
 from layers.sandbox import Sandbox
 from layers.text import Text
-from planning_rules.rule import RuleSet
+from planning_rules.rule_set import RuleSet
 from tiles.tile_store import TileStore
 
 _SQL: Final = statements("layers", "editions.sql")

@@ -1,0 +1,102 @@
+"""Loads the demo province into the library: the same contents and editions as an import."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import shapely
+
+from gis_service.demo_province import DemoEdition, DemoLayer, Scale, build
+from gis_service.settings import ServiceConfig
+from layers.catalog import Catalog
+from layers.contents import create_content, finish_content, load_arrays, release_content
+from layers.database import Connection
+from layers.editions import open_draft, publish, put_layer
+from layers.feature_rows import Fingerprint
+
+Progress = Callable[[str, float], None]
+"""What is being done, and which share (0..1) of the whole is done."""
+
+SEED: Final = 20260101
+
+
+def load_demo(
+    connection: Connection,
+    catalog: Catalog,
+    config: ServiceConfig,
+    scale: Scale,
+    coast: Path | None,
+    progress: Progress = lambda _, __: None,
+) -> dict[str, int]:
+    """Generate, load and publish the demo; give the number of features by layer.
+
+    Every edition is marked synthetic. Each is published as soon as it is whole, so a running
+    service shows one after the other; a killed load leaves published editions whole and at most
+    one draft, which the next load replaces.
+    """
+    counts: dict[str, int] = {}
+    for edition in build(scale, seed=SEED, coast=coast, progress=progress):
+        _load_edition(connection, catalog, config, edition, scale, counts)
+    return counts
+
+
+def _load_edition(
+    connection: Connection,
+    catalog: Catalog,
+    config: ServiceConfig,
+    edition: DemoEdition,
+    scale: Scale,
+    counts: dict[str, int],
+) -> None:
+    contents: dict[str, int] = {}
+    for layer in edition.layers:
+        contents[layer.layer_id] = _load_layer(connection, catalog, config, layer, scale, counts)
+    with connection.transaction():
+        number = open_draft(
+            connection,
+            edition.plan_id,
+            valid_from=edition.valid_from,
+            title=edition.title,
+            synthetic=True,
+            metadata={"generator": "demo_province", "scale": scale, "seed": SEED},
+        )
+        for layer_id, content_id in contents.items():
+            put_layer(connection, number, layer_id, content_id)
+    for content_id in contents.values():
+        release_content(connection, content_id)
+    if edition.publish:
+        publish(connection, edition.plan_id, number)
+
+
+def _load_layer(
+    connection: Connection,
+    catalog: Catalog,
+    config: ServiceConfig,
+    layer: DemoLayer,
+    scale: Scale,
+    counts: dict[str, int],
+) -> int:
+    definition = catalog.layer(layer.layer_id)
+    source = {"generator": "demo_province", "scale": scale, "seed": SEED, "synthetic": True}
+    content_id = create_content(connection, layer.layer_id, source=source)
+    fingerprint = Fingerprint()
+    loaded = 0
+    for chunk in layer.chunks():
+        ids = chunk.attributes[definition.id_attribute] if definition.id_attribute else None
+        loaded += load_arrays(
+            connection,
+            content_id,
+            chunk.geometries,
+            chunk.attributes,
+            loaded + 1,
+            feature_ids=ids,
+            fingerprint=fingerprint,
+        )
+    finish_content(
+        connection,
+        content_id,
+        content_sha256=fingerprint.hexdigest(),
+        coverage=layer.coverage or shapely.box(*config.region.bbox),
+    )
+    counts[layer.layer_id] = counts.get(layer.layer_id, 0) + loaded
+    return content_id

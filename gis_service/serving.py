@@ -1,0 +1,27 @@
+"""What each server process runs: the application with its own pool and child processes."""
+
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+
+from starlette.applications import Starlette
+
+from gis_service import start
+from gis_service.app import create_app
+from gis_service.settings import Settings
+from layers.errors import Unavailable
+
+
+def make_app() -> Starlette:
+    """Build the application from the environment; called in each worker process."""
+    settings = Settings()
+    if settings.database_url is None:
+        raise Unavailable("DATABASE_URL is not set.", "未设置 DATABASE_URL。")
+    stack = ExitStack()
+    library = stack.enter_context(start.library(settings, settings.database_url))
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        with stack:
+            yield
+
+    return create_app(library, lifespan=lifespan)

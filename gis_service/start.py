@@ -1,0 +1,78 @@
+"""Starting and stopping what a command or the service needs, in one place each way."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Final
+
+from gis_service.library import Library
+from gis_service.local_postgis import running_cluster
+from gis_service.settings import ServiceConfig, Settings, load_service_config
+from layers.catalog import load_catalog
+from layers.catalog_sync import sync_catalog
+from layers.database import connect, migrate, open_pool
+from layers.sandbox import Sandbox
+from planning_rules.rule_set import load_rule_set
+
+COAST_FILE: Final = Path("node_modules") / "world-atlas" / "land-10m.json"
+"""Natural Earth's land at 1:10 million (public domain), in the web client's packages."""
+
+
+@contextmanager
+def database(settings: Settings, say: Callable[[str], None]) -> Iterator[str]:
+    """The address of a migrated database: ``DATABASE_URL`` or the embedded cluster's.
+
+    The catalogue is in the database when the block begins; the embedded cluster runs for the
+    length of the block, or longer if another process uses it.
+    """
+    with ExitStack() as stack:
+        if settings.database_url:
+            dsn = settings.database_url
+        else:
+            dsn = stack.enter_context(running_cluster(settings.data_dir, say=say)).dsn()
+        with connect(dsn) as connection:
+            for name in migrate(connection):
+                say(f"migration {name}")
+            sync_catalog(connection, load_catalog(settings.config_dir))
+        yield dsn
+
+
+@contextmanager
+def library(settings: Settings, dsn: str) -> Iterator[Library]:
+    """A library on a migrated database; pool and child processes end with the block."""
+    config = load_service_config(settings.config_dir)
+    catalog = load_catalog(settings.config_dir)
+    rule_set = load_rule_set(settings.config_dir / "rules")
+    pool = open_pool(
+        dsn,
+        size=settings.pool_size,
+        statement_timeout_ms=int(config.limits.statement_deadline_s * 1000),
+    )
+    with pool, Sandbox(workers=settings.check_processes) as sandbox:
+        yield Library(settings, config, catalog, rule_set, pool, sandbox)
+
+
+def is_empty(dsn: str) -> bool:
+    """Whether the library holds no edition at all."""
+    with connect(dsn) as connection:
+        found = connection.execute("SELECT NOT EXISTS (SELECT FROM library.edition)").fetchone()
+    return bool(found and found[0])
+
+
+def coast_file(settings: Settings) -> Path | None:
+    """The coast for the demo, or None (then the demo's own synthetic coast is used)."""
+    path = settings.web_dir / COAST_FILE
+    return path if path.is_file() else None
+
+
+def hand_down(settings: Settings, dsn: str) -> None:
+    """Tell the server's worker processes where the database is; they read the environment."""
+    os.environ["DATABASE_URL"] = dsn
+    os.environ["PORT"] = str(settings.port)
+    os.environ["HOST"] = settings.host
+
+
+def service_config(settings: Settings) -> ServiceConfig:
+    """The service's names and limits."""
+    return load_service_config(settings.config_dir)
