@@ -115,10 +115,9 @@ def style_digest(
 def _source(plan: Plan, layer: Layer, base_url: str, language: str) -> dict[str, Any]:
     source: dict[str, Any] = {
         "type": "vector",
-        # TileJSON brings extent and attribution; older QGIS reads nothing but `url`, newer ones
-        # read `tiles` first, and MapLibre lets what stands here win.
+        # TileJSON names the tiles with their edition, so that they can be held for ever; tile
+        # addresses written here as well would win over it in MapLibre. QGIS follows it too.
         "url": f"{base_url}/tiles/{layer.id}.json",
-        "tiles": [f"{base_url}/tiles/{layer.id}/{{z}}/{{x}}/{{y}}.mvt"],
         "minzoom": layer.min_zoom,
         "maxzoom": max(OVERZOOM_FROM, layer.min_zoom),
     }

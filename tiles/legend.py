@@ -1,0 +1,279 @@
+"""Legends: the map style evaluated class by class, so that a legend cannot differ from the map.
+
+A layer that is coloured by code gives one entry for each first-level code of its list, or for the
+codes asked for; any other layer gives one entry.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any, Final, Literal, TypedDict
+
+from PIL import Image, ImageDraw, ImageFont
+
+from layers.catalog import Catalog, Code, Layer
+from layers.errors import BadConfiguration
+from tiles.map_style import map_style
+from tiles.sprite import Hatch, hatches, png, rgb
+
+LEGEND_ZOOM: Final = 13.0
+"""The zoom a legend speaks for: deep enough that every class is drawn with its outline."""
+FONT_FILES: Final = ("NotoSansCJK-Regular.ttc", "NotoSansSC-Regular.otf", "DejaVuSans.ttf")
+"""Looked for by name among the machine's fonts; the first one that is there is taken."""
+
+
+class LegendEntry(TypedDict):
+    """One line of a legend; colours are ``#RRGGBB`` as they appear on white paper.
+
+    ``colour`` is the fill, the line or the hatch's lines; ``background`` is what lies under a
+    hatch; ``outline`` runs around a fill, a hatch or a circle.
+    """
+
+    label: dict[str, str]
+    symbol: Literal["fill", "line", "circle", "hatch"]
+    colour: str
+    outline: str | None
+    code: str | None
+    background: str | None
+    dash: list[float] | None
+    hatch: dict[str, Any] | None
+
+
+def legend(catalog: Catalog, layer: Layer, codes: Iterable[str] | None = None) -> list[LegendEntry]:
+    """The entries of a layer; ``codes`` restricts them to classes that are really there.
+
+    Codes that the layer's list does not have are passed over.
+    """
+    drawn = map_style(catalog, "", [layer.id], all_visible=True)["layers"][1:]
+    entries = []
+    for code, properties in _classes(catalog, layer, codes):
+        entry = _entry(layer, drawn, code, properties)
+        if entry is not None:
+            entries.append(entry)
+    return entries
+
+
+def _classes(
+    catalog: Catalog, layer: Layer, codes: Iterable[str] | None
+) -> Iterator[tuple[Code | None, dict[str, Any]]]:
+    """Each class of the layer with the properties that a feature of it would have."""
+    word = next(
+        (
+            value
+            for fragment in layer.style
+            for value in fragment.get("paint", {}).values()
+            if isinstance(value, dict) and "by_code" in value
+        ),
+        None,
+    )
+    attribute = layer.attribute(word["by_code"]) if word else None
+    if word is None or attribute is None or attribute.codes is None:
+        yield None, {}
+        return
+    code_list = catalog.code_list(attribute.codes)
+    wanted = None if codes is None else set(codes)
+    for code in code_list.codes:
+        if code.parent is None if wanted is None else code.code in wanted:
+            value = int(code.code) if attribute.type == "integer" else code.code
+            properties: dict[str, Any] = {attribute.name: value}
+            if "scheme" in word:
+                properties[word["scheme"]] = code_list.scheme
+            yield code, properties
+
+
+def _entry(
+    layer: Layer, drawn: list[dict[str, Any]], code: Code | None, properties: dict[str, Any]
+) -> LegendEntry | None:
+    shown = [
+        (part["type"], {key: evaluate(value, properties) for key, value in part["paint"].items()})
+        for part in drawn
+        if _is_shown(part, properties)
+    ]
+    fills = [paint for kind, paint in shown if kind == "fill" and "fill-color" in paint]
+    lines = [paint for kind, paint in shown if kind == "line"]
+    circle = next((paint for kind, paint in shown if kind == "circle"), None)
+    names = [paint["fill-pattern"] for _, paint in shown if "fill-pattern" in paint]
+    hatch = next((one for one in hatches(layer) if one.name in names), None)
+    background = "#FFFFFF"
+    for paint in fills:
+        background = over(paint["fill-color"], paint.get("fill-opacity", 1), background)
+    line = lines[-1] if lines else None
+    outline = over(line["line-color"], line.get("line-opacity", 1), "#FFFFFF") if line else None
+    entry = LegendEntry(
+        label=(code.title if code else layer.title).model_dump(),
+        symbol="fill",
+        colour=background,
+        outline=outline,
+        code=code.code if code else None,
+        background=None,
+        dash=line.get("line-dasharray") if line else None,
+        hatch=hatch.model_dump() if hatch else None,
+    )
+    if circle is not None:
+        entry["symbol"], entry["dash"] = "circle", None
+        entry["colour"] = circle["circle-color"]
+        entry["outline"] = circle.get("circle-stroke-color")
+    elif hatch is not None and code is None:
+        entry["symbol"], entry["background"] = "hatch", background
+        entry["colour"] = hatch.colour
+    elif not fills and outline is not None:
+        entry["symbol"], entry["outline"] = "line", None
+        entry["colour"] = outline
+    elif not fills:
+        return None
+    return entry
+
+
+def _is_shown(part: Mapping[str, Any], properties: dict[str, Any]) -> bool:
+    if not part.get("minzoom", 0) <= LEGEND_ZOOM < part.get("maxzoom", 24):
+        return False
+    return part["type"] != "symbol" and (
+        "filter" not in part or bool(evaluate(part["filter"], properties))
+    )
+
+
+def evaluate(value: Any, properties: Mapping[str, Any]) -> Any:
+    """The value of an expression of the documented subset for one feature at ``LEGEND_ZOOM``.
+
+    Only what colours, opacities and filters are written with; texts are not evaluated.
+    """
+    if not (isinstance(value, list) and value and isinstance(value[0], str)):
+        return value
+    operator, *parts = value
+    if operator == "get":
+        return properties.get(parts[0])
+    if operator == "zoom":
+        return LEGEND_ZOOM
+    if operator == "literal":
+        return parts[0]
+    if operator == "match":
+        return _match(parts, properties)
+    if operator == "interpolate":
+        return _interpolate(parts[2:], float(evaluate(parts[1], properties)))
+    if operator == "!":
+        return not evaluate(parts[0], properties)
+    if operator in ("==", "!="):
+        same = evaluate(parts[0], properties) == evaluate(parts[1], properties)
+        return same == (operator == "==")
+    raise BadConfiguration(
+        f"Operator {operator} cannot stand in a colour, an opacity or a filter.",
+        f"颜色、透明度和过滤条件中不能使用运算 {operator}。",
+    )
+
+
+def _match(parts: list[Any], properties: Mapping[str, Any]) -> Any:
+    subject = evaluate(parts[0], properties)
+    for labels, result in zip(parts[1:-1:2], parts[2:-1:2], strict=True):
+        if subject in (labels if isinstance(labels, list) else [labels]):
+            return evaluate(result, properties)
+    return evaluate(parts[-1], properties)
+
+
+def _interpolate(stops: list[float], at: float) -> float:
+    pairs = list(zip(stops[::2], stops[1::2], strict=True))
+    if at <= pairs[0][0]:
+        return pairs[0][1]
+    for (low, first), (high, second) in pairwise(pairs):
+        if at <= high:
+            return first + (second - first) * (at - low) / (high - low)
+    return pairs[-1][1]
+
+
+def over(colour: str, opacity: float, background: str) -> str:
+    """The colour that is seen where one lies on another."""
+    mixed = (
+        round(top * opacity + under * (1 - opacity))
+        for top, under in zip(rgb(colour), rgb(background), strict=True)
+    )
+    return "#" + "".join(f"{part:02X}" for part in mixed)
+
+
+def legend_png(
+    catalog: Catalog,
+    layer: Layer,
+    language: str = "zh",
+    codes: Iterable[str] | None = None,
+    ratio: int = 2,
+) -> bytes:
+    """The legend as a picture with the layer's title, ``ratio`` device pixels a CSS pixel."""
+    entries = legend(catalog, layer, codes)
+    title = layer.title.in_language(language)
+    lang = "zh" if language.lower().startswith("zh") else "en"
+    head, text = _font(15 * ratio), _font(13 * ratio)
+    margin, row, swatch = 8 * ratio, 22 * ratio, 30 * ratio
+    width = max(
+        head.getlength(title),
+        *(swatch + margin + text.getlength(entry["label"][lang]) for entry in entries),
+        0,
+    )
+    size = (round(width) + 2 * margin, (len(entries) + 1) * row + 2 * margin)
+    image = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(image)
+    draw.text((margin, margin), title, fill="#26292E", font=head)
+    for number, entry in enumerate(entries, start=1):
+        top = margin + number * row
+        box = (margin, top + 3 * ratio, margin + swatch, top + 19 * ratio)
+        _draw_symbol(image, entry, box, ratio)
+        middle = (box[1] + box[3]) / 2
+        place = (margin + swatch + margin, middle)
+        draw.text(place, entry["label"][lang], fill="#26292E", font=text, anchor="lm")
+    return png(image)
+
+
+def _draw_symbol(
+    image: Image.Image, entry: LegendEntry, box: tuple[int, int, int, int], ratio: int
+) -> None:
+    draw = ImageDraw.Draw(image)
+    left, top, right, bottom = box
+    middle = (top + bottom) // 2
+    if entry["symbol"] == "circle":
+        centre, radius = (left + right) / 2, 4 * ratio
+        draw.circle((centre, middle), radius, entry["colour"], entry["outline"], ratio)
+        return
+    if entry["symbol"] == "line":
+        dash = entry["dash"] or [right - left, 0]
+        x = float(left)
+        while x < right:
+            end = min(x + dash[0] * 2 * ratio, right)
+            draw.line((x, middle, end, middle), entry["colour"], 2 * ratio)
+            x += (dash[0] + dash[1]) * 2 * ratio
+        return
+    draw.rectangle(box, entry["background"] or entry["colour"])
+    if entry["hatch"] is not None:
+        _lay_hatch(image, Hatch.model_validate(entry["hatch"]), box, ratio)
+    if entry["outline"] is not None:
+        draw.rectangle(box, outline=entry["outline"], width=ratio)
+
+
+def _lay_hatch(
+    image: Image.Image, hatch: Hatch, box: tuple[int, int, int, int], ratio: int
+) -> None:
+    tile = Image.fromarray(hatch.pixels(ratio))
+    left, top, right, bottom = box
+    sheet = Image.new("RGBA", (right - left, bottom - top))
+    for x in range(0, sheet.width, tile.width):
+        for y in range(0, sheet.height, tile.height):
+            sheet.paste(tile, (x, y))
+    image.paste(sheet, (left, top), sheet)
+
+
+@lru_cache(maxsize=8)
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """A font with Chinese characters; without one, what is there (boxes instead of characters).
+
+    A collection holds one face a region: the simplified Chinese one is asked for by name.
+    """
+    for name in FONT_FILES:
+        try:
+            face = ImageFont.truetype(name, size)
+        except OSError:
+            continue
+        for index in range(10 if name.endswith(".ttc") else 0):
+            try:
+                candidate = ImageFont.truetype(name, size, index=index)
+            except OSError:
+                break
+            if str(candidate.getname()[0]).endswith(" SC"):
+                return candidate
+        return face
+    return ImageFont.load_default(size)
