@@ -1,0 +1,155 @@
+"""Fixtures: one real PostGIS a run, a migrated template, cheap databases from it.
+
+* ``connection``: a transaction on the shared database that is rolled back at the end (0.4 ms).
+* ``database``: the DSN of a database of its own (0.1 s), for tests that commit.
+* ``demo_dsn``: a database with the small demo province, built once a run; read only.
+* ``live_service``: the base URL of a real server process on the demo.
+* ``shared_data``: real files beside the checkout; absent = a loud skip, an error with
+  ``GIS_REQUIRE_SHARED=1``.
+"""
+
+import itertools
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+
+from gis_service import start
+from gis_service.demo_load import load_demo
+from gis_service.local_postgis import LocalPostgis, running_cluster
+from gis_service.settings import ServiceConfig, Settings, load_service_config
+from layers.catalog import Catalog, load_catalog
+from layers.catalog_sync import sync_catalog
+from layers.database import Connection, connect, create_database, migrate
+from layers.sandbox import Sandbox
+
+PROJECT = Path(__file__).resolve().parent.parent
+SHARED_DATA = PROJECT.parent / "shared" / "data"
+_numbers = itertools.count(1)
+
+for _name in ("DATABASE_URL", "DATA_DIR", "PORT", "HOST", "PUBLIC_URL"):
+    os.environ.pop(_name, None)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[LocalPostgis]:
+    folder = Path(tempfile.mkdtemp(prefix="gis-test-"))
+    try:
+        with running_cluster(folder / "data", durable=False) as running:
+            yield running
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def catalog() -> Catalog:
+    return load_catalog(PROJECT / "config")
+
+
+@pytest.fixture(scope="session")
+def service_config() -> ServiceConfig:
+    return load_service_config(PROJECT / "config")
+
+
+@pytest.fixture(scope="session")
+def template(cluster: LocalPostgis, catalog: Catalog) -> str:
+    """The name of a migrated database with the catalogue, to clone."""
+    name = "test_template"
+    create_database(cluster.dsn(), name)
+    with connect(cluster.dsn(name)) as connection:
+        migrate(connection)
+        sync_catalog(connection, catalog)
+    return name
+
+
+@pytest.fixture(scope="session")
+def shared_database(cluster: LocalPostgis, template: str) -> str:
+    create_database(cluster.dsn(), "test_shared", template=template)
+    return cluster.dsn("test_shared")
+
+
+@pytest.fixture
+def connection(shared_database: str) -> Iterator[Connection]:
+    with connect(shared_database) as opened, opened.transaction(force_rollback=True):
+        yield opened
+
+
+@pytest.fixture
+def database(cluster: LocalPostgis, template: str) -> Iterator[str]:
+    name = f"test_{next(_numbers)}"
+    create_database(cluster.dsn(), name, template=template)
+    yield cluster.dsn(name)
+    with psycopg.connect(cluster.dsn(), autocommit=True) as server:
+        server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')  # noqa: S608 - a name of ours
+
+
+@pytest.fixture(scope="session")
+def demo_dsn(
+    cluster: LocalPostgis, template: str, catalog: Catalog, service_config: ServiceConfig
+) -> str:
+    name = "test_demo"
+    create_database(cluster.dsn(), name, template=template)
+    coast = start.coast_file(Settings())
+    with connect(cluster.dsn(name)) as opened:
+        load_demo(opened, catalog, service_config, "small", coast)
+    return cluster.dsn(name)
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(workers=1) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def live_service(demo_dsn: str) -> Iterator[str]:
+    """A real server process; its log is printed when it does not come up."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    program = Path(sys.executable).with_name("gis-service")
+    environment = {**os.environ, "DATABASE_URL": demo_dsn, "PORT": str(port)}
+    with tempfile.TemporaryFile("w+") as log:
+        server = subprocess.Popen(
+            [str(program), "serve"], env=environment, stdout=log, stderr=subprocess.STDOUT
+        )
+        try:
+            address = f"http://localhost:{port}"
+            _await(address, server, log)
+            yield address
+        finally:
+            server.terminate()
+            server.wait(timeout=20)
+
+
+def _await(address: str, server: subprocess.Popen[bytes], log: object) -> None:
+    for _ in range(300):
+        if server.poll() is not None:
+            break
+        try:
+            if httpx.get(f"{address}/readyz").status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.2)
+    log.seek(0)  # type: ignore[attr-defined]
+    pytest.fail("the service did not come up:\n" + log.read())  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    if not SHARED_DATA.is_dir():
+        reason = f"no real files: {SHARED_DATA.relative_to(PROJECT.parent)} is not there"
+        if os.environ.get("GIS_REQUIRE_SHARED") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return SHARED_DATA
