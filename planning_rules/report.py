@@ -1,0 +1,251 @@
+"""The conflict report: JSON is the master, every other form is made from it.
+
+The digest is SHA-256 over the RFC 8785 canonical form without ``report_id``, ``created``,
+``digest`` and ``signature``. The same submission, editions, rule set and engine give the same
+digest, in any process and with any number of workers: orders are fixed, sums exact, figures
+rounded to 0.01, and no clock is read.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import date
+from importlib.metadata import version
+from typing import Any, Final
+
+import pyproj
+import rfc8785
+import shapely
+
+from layers.area import INVERSE_FLATTENING, MU_M2, SEMI_MAJOR_M
+from layers.crs import GRID_DEG, STORAGE_SRID
+from layers.text import Text
+from planning_rules.engine import Bench, judge
+from planning_rules.finding import Finding, text_json, worst
+from planning_rules.land_take import land_take
+from planning_rules.overlay import LayerOverlay, TargetLayer
+from planning_rules.patch import measure_shared
+from planning_rules.rule_set import ResolvedTolerance, RuleSet
+from planning_rules.submission import Submission
+
+OUTSIDE_DIGEST: Final = ("report_id", "created", "digest", "signature")
+
+COUNTY: Final = "county"
+CURRENT_USE: Final = "current_landuse"
+
+_SYNTHETIC: Final = Text(
+    zh="演示数据：本报告所依据的规划数据均为合成数据，不反映任何真实规划。",
+    en="Synthetic data: the plans behind this report are made up and show no real plan.",
+)
+_DISCLAIMERS: Final = (
+    Text(
+        zh="本报告为规划数据比对结果，不是行政许可或审批决定。",
+        en="This report compares data; it is no permit and no approval.",
+    ),
+    Text(
+        zh="结论仅对所列数据版本与核查日期有效；规则阈值以主管部门发布为准。",
+        en="It holds for the listed data editions and the day of the check; thresholds are those "
+        "the authority sets.",
+    ),
+    Text(
+        zh="使用和传递本报告应遵守保密法律与测绘成果管理规定。",
+        en="The laws on secrecy and on survey results govern the use of this report.",
+    ),
+)
+_VERDICTS: Final = {
+    "violation": Text(zh="不符合：存在违反管控规则的情形", en="Violation of at least one rule"),
+    "undetermined": Text(
+        zh="无法判定：数据或信息不足，须补充或人工核查",
+        en="Undetermined: data or answers are missing",
+    ),
+    "conditional": Text(
+        zh="有条件符合：须取得所列同意或文件", en="Conditional on the listed consents"
+    ),
+    "warning": Text(zh="基本符合：有需注意的事项", en="Passes with warnings"),
+    "pass": Text(
+        zh="符合：未发现与所核查规则的冲突", en="Pass: no conflict with the checked rules"
+    ),
+}
+
+
+def build_report(
+    submission: Submission,
+    targets: Mapping[str, TargetLayer],
+    rule_set: RuleSet,
+    as_of: date,
+    *,
+    report_id: str,
+    created: str,
+    synthetic: bool = False,
+) -> dict[str, Any]:
+    """Judge a submission and write the report.
+
+    ``created`` is an RFC 3339 time; ``synthetic`` marks demonstration data (as does any target
+    that says so of itself). ``signature`` is null here: who signs adds it, the digest stays.
+    """
+    bench = Bench(submission, targets)
+    findings = judge(submission, targets, rule_set, as_of, bench)
+    outcome = worst("pass", *(finding.outcome for finding in findings))
+    report: dict[str, Any] = {
+        "report_id": report_id,
+        "created": created,
+        "as_of": as_of.isoformat(),
+        "outcome": outcome,
+        "summary": text_json(_summary(outcome, findings)),
+        "submission": _submission(submission),
+        "findings": [finding.as_json() for finding in findings],
+        "layers": _layers(bench, rule_set, findings),
+        "land_take": _land_take(bench, submission),
+        "provenance": _provenance(targets, rule_set),
+        "disclaimers": [text_json(text) for text in _DISCLAIMERS],
+    }
+    if rule_set.notice is not None:
+        report["disclaimers"].append(text_json(rule_set.notice))
+    if synthetic or any(target.synthetic for target in targets.values()):
+        report["synthetic"] = True
+        report["notice"] = text_json(_SYNTHETIC)
+    report["digest"] = digest(report)
+    report["signature"] = None
+    return report
+
+
+def canonical_bytes(report: Mapping[str, Any]) -> bytes:
+    """The hashed part of a report in RFC 8785 form."""
+    return rfc8785.dumps({k: v for k, v in report.items() if k not in OUTSIDE_DIGEST})
+
+
+def digest(report: Mapping[str, Any]) -> str:
+    """``sha256:`` and the hex digest of ``canonical_bytes``."""
+    return "sha256:" + hashlib.sha256(canonical_bytes(report)).hexdigest()
+
+
+def digest_is_right(report: Mapping[str, Any]) -> bool:
+    """Whether the digest that a report carries fits its content."""
+    return bool(report.get("digest") == digest(report))
+
+
+def _summary(outcome: str, findings: list[Finding]) -> Text:
+    counts: dict[str, int] = {}
+    for finding in findings:
+        counts[finding.outcome] = counts.get(finding.outcome, 0) + 1
+    words = {
+        "violation": ("违反", "violated"), "undetermined": ("无法判定", "undetermined"),
+        "conditional": ("有条件", "conditional"), "warning": ("提示", "warnings"),
+        "pass": ("符合", "passed"), "not-applicable": ("不适用", "not applicable"),
+    }  # fmt: skip
+    named = [(counts[key], *words[key]) for key in words if key in counts]
+    verdict = _VERDICTS[outcome]
+    return Text(
+        zh=f"{verdict.zh}。共核查 {len(findings)} 条规则："
+        + "，".join(f"{zh} {count}" for count, zh, _ in named)
+        + "。",
+        en=f"{verdict.en}. {len(findings)} rules: "
+        + ", ".join(f"{count} {en}" for count, _, en in named)
+        + ".",
+    )
+
+
+def _submission(submission: Submission) -> dict[str, Any]:
+    geometry = shapely.geometry.mapping(submission.geometry)
+    return {
+        "id": submission.id,
+        "name": submission.name,
+        "sha256": submission.sha256,
+        "source_crs": submission.source_crs,
+        "area_m2": round(submission.area_m2, 2),
+        "area_mu": round(submission.area_m2 / MU_M2, 2),
+        "declared_area_m2": submission.declared_area_m2,
+        "dimension": submission.dimension,
+        "attributes": dict(submission.attributes),
+        "geometry": _lists(geometry),
+        "repairs": [remark.as_json() for remark in submission.repairs],
+        "notes": [remark.as_json() for remark in submission.notes],
+    }
+
+
+def _lists(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _lists(inner) for key, inner in value.items()}
+    return [_lists(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def _layers(bench: Bench, rule_set: RuleSet, findings: list[Finding]) -> list[dict[str, Any]]:
+    """concerned / not-concerned / no-data for every layer that was given or that a rule reads."""
+    near = {
+        patch.layer
+        for finding in findings
+        if finding.result is not None and finding.rule.test.distance is not None
+        for patch in finding.result.patches
+        if patch.kind == "conflict"
+    }
+    result = []
+    for layer in sorted({*bench.targets, *rule_set.layers, COUNTY, CURRENT_USE}):
+        target = bench.targets.get(layer)
+        state = "concerned" if layer in near else _state(bench, layer)
+        result.append(
+            {"layer": layer, "edition": target.edition if target else None, "state": state}
+        )
+    return result
+
+
+def _state(bench: Bench, layer: str) -> str:
+    try:
+        overlay = bench.overlay(layer)
+        plain = ResolvedTolerance(
+            min_width_m=0.02, min_area_m2=0.0, classify_as_accuracy_difference=False
+        )
+        concerned = any(part.body is not None for part in overlay.shared) and bool(
+            measure_shared(bench.site, overlay, plain).features_with(
+                "conflict", "accuracy-difference"
+            )
+        )
+    except Exception:  # a layer that cannot be measured counts as one without data
+        return "no-data"
+    if concerned:
+        return "concerned"
+    return "no-data" if overlay.uncovered is not None else "not-concerned"
+
+
+def _land_take(bench: Bench, submission: Submission) -> list[dict[str, Any]]:
+    def overlay(layer: str) -> LayerOverlay | None:
+        try:
+            return bench.overlay(layer)
+        except Exception:  # an unmeasurable layer leaves its column empty, it stops no report
+            return None
+
+    return land_take(bench.site, submission.area_m2, overlay(COUNTY), overlay(CURRENT_USE))
+
+
+def _provenance(targets: Mapping[str, TargetLayer], rule_set: RuleSet) -> dict[str, Any]:
+    editions = []
+    for _, target in sorted(targets.items()):
+        entry: dict[str, Any] = {
+            "layer": target.layer,
+            "edition": target.edition,
+            "content_sha256": target.content_sha256,
+            "accuracy_m": target.accuracy_m,
+        }
+        if target.plan is not None:
+            entry["plan"] = target.plan
+        editions.append(entry)
+    return {
+        "rule_set": {
+            "id": rule_set.id, "version": rule_set.version, "sha256": rule_set.sha256,
+            "status": rule_set.status,
+        },
+        "editions": editions,
+        "engine": {
+            "package": version("gis-service"),
+            "shapely": shapely.__version__,
+            "geos": shapely.geos_version_string,
+            "pyproj": pyproj.__version__,
+            "proj": pyproj.proj_version_str,
+        },
+        "parameters": {
+            "crs": f"EPSG:{STORAGE_SRID}",
+            "area_method": rule_set.area_method,
+            "ellipsoid": {"a_m": SEMI_MAJOR_M, "inverse_flattening": INVERSE_FLATTENING},
+            "snap_grid_deg": GRID_DEG,
+            "figures_rounded_to": 0.01,
+            "width": "diameter of the largest inscribed circle, local tangent plane",
+        },
+    }  # fmt: skip

@@ -1,0 +1,295 @@
+"""Rules as data: the schema of ``config/rules`` and its loader.
+
+A rule has exactly one kind of test and no code. Unknown keys are refused, so that a misspelt
+word is an error with its place. The digest of a rule set is taken over its canonical content
+(RFC 8785) with rules in the order of their ids: comments, layout and the split into files do not
+change it; every value that can change a verdict does.
+"""
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Annotated, Any, Final, Literal, Self, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from layers.errors import BadConfiguration
+from layers.text import Text
+from planning_rules.condition import parse_condition
+from planning_rules.quantity import Quantity
+
+Qualification = Literal[
+    "prohibition", "obligation", "permit-required", "consent-required",
+    "notification-required", "permission",
+]  # fmt: skip
+Outcome = Literal["pass", "warning", "conditional", "undetermined", "violation"]
+TestKind = Literal["overlap", "within", "distance", "limits", "decision_table", "compatibility"]
+TEST_KINDS: Final[tuple[TestKind, ...]] = get_args(TestKind)
+Dimension = Literal["area", "line", "point"]
+UseVerdict = Literal["permitted", "conditional", "forbidden"]
+
+
+def _as_text(value: object) -> object:
+    """YAML reads ``number: 2016`` as an integer and a bare date as a date; both mean text."""
+    if isinstance(value, int | float | date) and not isinstance(value, bool):
+        return str(value)
+    return value
+
+
+Words = Annotated[str, BeforeValidator(_as_text)]
+ConditionText = Annotated[str, BeforeValidator(_as_text), Field(min_length=1)]
+
+
+class Model(BaseModel):
+    """Frozen, and without room for unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class LegalBasis(Model):
+    """A citation; ``verified`` says how far it was checked (see the head of the rule file)."""
+
+    title: Words
+    number: Words | None = None
+    article: Words | None = None
+    url: Words | None = None
+    valid_from: date | None = None
+    valid_to: date | None = None
+    verified: bool | str
+
+
+class Consent(Model):
+    """A document that is needed, and the authority that gives it (may be open)."""
+
+    authority: Words | None = None
+    document: Words
+
+
+class Validity(Model):
+    """The days on which a rule applies, both ends included."""
+
+    first: date = Field(alias="from")
+    last: date | None = Field(default=None, alias="to")
+
+    def contains(self, day: date) -> bool:
+        """Whether the rule applies on that day."""
+        return self.first <= day and (self.last is None or day <= self.last)
+
+
+class Subject(Model):
+    """What is checked, and when the rule applies to it."""
+
+    kind: Literal["project", "plan"] = "project"
+    dimensions: tuple[Dimension, ...] = ("area", "line", "point")
+    when: ConditionText | None = None
+    property: Words | None = None
+    line_width: Quantity | None = None
+    plan_level: Words | None = None
+    vertical_datum: Words | None = None
+
+
+class Target(Model):
+    """The layer that the subject is held against; ``filter`` selects its features."""
+
+    layer: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    filter: ConditionText | None = None
+    property: Words | None = None
+    plan_level: Literal["overall", "special", "detailed"] | None = None
+    status: Words | None = None
+
+
+class OverlapTest(Model):
+    """Holds when the shared area (length, count) is at most ``max_area``."""
+
+    max_area: Quantity
+
+
+class WithinTest(Model):
+    """Holds when the area outside all targets together is at most ``max_outside_area``."""
+
+    max_outside_area: Quantity
+
+
+class MinimumByClass(Model):
+    """A minimum distance for each class of the target; an unlisted class is undetermined."""
+
+    property: Words
+    map: dict[Words, Quantity] = Field(min_length=1)
+
+
+class DistanceTest(Model):
+    """Holds when the distance is at least the minimum; equality passes."""
+
+    min: Quantity | None = None
+    min_by: MinimumByClass | None = None
+    measure: Literal["geodesic", "planar"] = "geodesic"
+    origin: Literal["coastline", "boundary"] = Field(default="boundary", alias="from")
+
+    @model_validator(mode="after")
+    def _one_minimum(self) -> Self:
+        if (self.min is None) == (self.min_by is None):
+            raise ValueError("distance needs either min or min_by")
+        if any(q.unit != "m" or q.value <= 0 for q in self.minima()):
+            raise ValueError("a minimum distance is a positive length, for example '200 m'")
+        return self
+
+    def minima(self) -> Iterator[Quantity]:
+        """All minimum distances named."""
+        if self.min is not None:
+            yield self.min
+        if self.min_by is not None:
+            yield from self.min_by.map.values()
+
+
+class Limit(Model):
+    """One figure of the project against one figure of the plan parcel."""
+
+    attribute: Words
+    op: Literal["<=", ">="]
+    bound: str = Field(pattern=r"^target\.[a-z][a-z0-9_]*$")
+    unit: Annotated[Literal["1", "%", "m"], BeforeValidator(_as_text)]
+
+
+class DecisionRow(Model):
+    """``in``: one entry an input (a value, a list of values, ``any`` or ``other``)."""
+
+    entries: tuple[Any, ...] = Field(alias="in")
+    out: Outcome
+
+
+class DecisionTable(Model):
+    """A DMN decision table over attributes of the subject and of the target."""
+
+    hit_policy: Literal["UNIQUE", "PRIORITY"]
+    inputs: tuple[Annotated[str, Field(pattern=r"^(subject|target)\.\w+$")], ...]
+    rows: tuple[DecisionRow, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _rows_fit(self) -> Self:
+        if any(len(row.entries) != len(self.inputs) for row in self.rows):
+            raise ValueError("every row needs one entry for each input")
+        return self
+
+
+class MaxShare(Model):
+    """Largest shares (percent of the subject) by matrix value."""
+
+    forbidden: Quantity
+    conditional: Quantity
+    of: Literal["subject"] = "subject"
+
+
+class CompatibilityTest(Model):
+    """Shares of the site by the matrix value of (plan code, project code)."""
+
+    matrix: Words
+    default: UseVerdict = "forbidden"
+    max_share: MaxShare
+    crosswalk: tuple[Words, ...] = ()
+
+
+class Test(Model):
+    """Exactly one kind; ``aggregate`` and ``missing_bound`` are options of ``limits``."""
+
+    __test__ = False  # not a test class for pytest
+
+    overlap: OverlapTest | None = None
+    within: WithinTest | None = None
+    distance: DistanceTest | None = None
+    limits: tuple[Limit, ...] | None = Field(default=None, min_length=1)
+    decision_table: DecisionTable | None = None
+    compatibility: CompatibilityTest | None = None
+    aggregate: Literal["per-plan-parcel"] | None = None
+    missing_bound: Literal["undetermined"] | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one_kind(self) -> Self:
+        kinds = [name for name in TEST_KINDS if getattr(self, name) is not None]
+        if len(kinds) != 1:
+            raise ValueError(f"a test has exactly one kind, this one has {kinds or 'none'}")
+        if self.limits is None and (self.aggregate or self.missing_bound):
+            raise ValueError("aggregate and missing_bound belong to limits")
+        return self
+
+    @property
+    def kind(self) -> TestKind:
+        """The kind that is set."""
+        return next(k for k in TEST_KINDS if getattr(self, k) is not None)
+
+
+class Tolerance(Model):
+    """What is too narrow to count; an open field takes the default of the rule set."""
+
+    grid_size: Quantity | None = None
+    min_width: Quantity | None = None
+    min_area: Quantity | None = None
+    on_below: Literal["record", "classify-as-accuracy-difference"] | None = None
+
+
+class Exemption(Model):
+    """A case in which a failed test has another outcome and needs documents."""
+
+    id: Words
+    when: ConditionText
+    outcome: Outcome
+    requires: tuple[Consent, ...] = ()
+    legal_basis: tuple[LegalBasis, ...] = ()
+
+
+class OnViolation(Model):
+    """What a failed test means instead of the plain severity, and what can be done."""
+
+    outcome: Outcome | None = None
+    message: Text | None = None
+    requires: tuple[Consent, ...] = ()
+    remedy: Text | None = None
+
+
+class Rule(Model):
+    """One rule; ``id`` and ``version`` together name it in every finding."""
+
+    id: str = Field(pattern=r"^[A-Z][A-Z0-9]*(-[A-Z0-9]+)+$")
+    version: Words
+    title: Text
+    qualification: Qualification
+    rigidity: Literal["rigid", "elastic"]
+    severity: Literal["violation", "warning", "info"]
+    status: Words = "draft"
+    valid: Validity
+    supersedes: Words | None = None
+    superseded_by: Words | None = None
+    jurisdiction: tuple[Words, ...] = ()
+    legal_basis: tuple[LegalBasis, ...] = Field(min_length=1)
+    subject: Subject
+    target: Target
+    test: Test
+    tolerance: Tolerance = Tolerance()
+    missing_data: Literal["undetermined", "violation"] | None = None
+    exemptions: tuple[Exemption, ...] = ()
+    on_violation: OnViolation = OnViolation()
+    requires: tuple[Consent, ...] = ()
+    evidence: tuple[Words, ...] = ()
+    remarks: Text | None = None
+
+    @model_validator(mode="after")
+    def _conditions_parse(self) -> Self:
+        try:
+            for text in self.conditions():
+                parse_condition(text)
+        except BadConfiguration as error:
+            raise ValueError(error.text.en) from error
+        return self
+
+    def conditions(self) -> Iterator[str]:
+        """All condition texts of the rule."""
+        if self.subject.when:
+            yield self.subject.when
+        if self.target.filter:
+            yield self.target.filter
+        for exemption in self.exemptions:
+            yield exemption.when
+
+    def search_margin_m(self) -> float:
+        """How far from the site this rule looks; a little more than its largest minimum."""
+        if self.test.distance is None:
+            return 0.0
+        return max(q.value for q in self.test.distance.minima()) * 1.02 + 1.0

@@ -1,0 +1,307 @@
+"""A project submission: read strictly, normalised once, identified by its content.
+
+From here on the geometry is EPSG:4490, x = longitude, y = latitude in degrees, two-dimensional,
+valid, snapped to the storage grid, and in one canonical order of rings and vertices, so that the
+same site drawn from another corner is the same submission.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+import rfc8785
+import shapely
+from shapely.geometry.base import BaseGeometry
+
+from layers.area import area_m2
+from layers.crs import Box, Crs, parse_crs, snap, swap_axes, to_storage
+from layers.errors import BadInput, BadParameter, CrsRefused, GisError, Place
+from layers.text import Text
+from planning_rules.geojson import GeometryReader, json_fault, require_valid
+from planning_rules.search_boxes import boxes_around
+
+DIMENSION_NAMES: Final[tuple[Literal["point", "line", "area"], ...]] = ("point", "line", "area")
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Something that was done to the input, or that its sender should know."""
+
+    code: str
+    text: Text
+
+    def as_json(self) -> dict[str, Any]:
+        """The form of reports."""
+        return {"code": self.code, "message": {"zh": self.text.zh, "en": self.text.en}}
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What is judged. ``dimension`` is 2 for areas, 1 for lines, 0 for points."""
+
+    geometry: BaseGeometry
+    attributes: Mapping[str, Any]
+    name: str | None
+    sha256: str
+    source_crs: str
+    area_m2: float
+    repairs: tuple[Remark, ...]
+    notes: tuple[Remark, ...]
+
+    @property
+    def id(self) -> str:
+        """A short name that follows from the content."""
+        return f"S-{self.sha256[:16]}"
+
+    @property
+    def dimension(self) -> int:
+        """2 area, 1 line, 0 point."""
+        return int(shapely.get_dimensions(self.geometry))
+
+    @property
+    def declared_area_m2(self) -> float | None:
+        """The area the applicant states, where it is a number."""
+        value = self.attributes.get("declared_area_m2")
+        return number_or_none(value)
+
+    def search_boxes(self, margin_m: float) -> list[Box]:
+        """Lon/lat boxes that together hold the site and its margin; a feature may meet several.
+
+        A corridor gets many small boxes in place of one that spans the province.
+        """
+        return boxes_around(self.geometry, margin_m)
+
+
+def number_or_none(value: Any) -> float | None:
+    """A number as a float; None for anything else, TRUE and FALSE included."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number else None
+
+
+def read_submission(
+    feature: Mapping[str, Any], *, source_crs: str = "CRS84", region_bbox: Box
+) -> Submission:
+    """Read a GeoJSON Feature, FeatureCollection or bare geometry.
+
+    Coordinates are x = east/longitude, y = north/latitude in ``source_crs``; a legacy ``crs``
+    member that names a CRS takes its place. ``region_bbox`` is west, south, east, north in
+    degrees. Raises ``InvalidGeometry``, ``CrsRefused``, ``LimitExceeded`` or ``BadInput``.
+    """
+    if not isinstance(feature, Mapping):
+        raise BadInput("A GeoJSON object is expected.", "应提交 GeoJSON 对象。")
+    crs = parse_crs(_named_crs(feature) or source_crs)
+    reader = GeometryReader()
+    members = _members(feature)
+    geometries = []
+    for pointer, geometry, _ in members:
+        read = reader.read(geometry, pointer)
+        require_valid(read, pointer + "/coordinates")
+        geometries.append(read)
+    if len(reader.dimensions) > 1:
+        raise BadInput(
+            "Areas, lines and points must not be mixed in one submission.",
+            "同一项目不得混用面、线、点。",
+            code="mixed-dimensions",
+        )
+    attributes, notes = _attributes([properties for _, _, properties in members])
+    repairs = []
+    if reader.has_z:
+        text = Text(
+            en="Heights (Z) were dropped; the check is in plan view.", zh="已舍去高程（Z）。"
+        )
+        repairs.append(Remark("z-dropped", text))
+    located = _locate(geometries, crs, region_bbox)
+    geometry = _one(located, repairs)
+    return Submission(
+        geometry=geometry,
+        attributes=attributes,
+        name=str(attributes["name"]) if attributes.get("name") is not None else None,
+        sha256=_digest(geometry, attributes),
+        source_crs=crs.code,
+        area_m2=area_m2(geometry),
+        repairs=tuple(repairs),
+        notes=(*notes, _DATUM_NOTE),
+    )
+
+
+_DATUM_NOTE: Final = Remark(
+    "datum-not-provable",
+    Text(
+        en="Coordinates taken from web maps (GCJ-02, BD-09) lie 0.4 to 1.2 km off and cannot be "
+        "recognised from the numbers; the applicant answers for CGCS2000.",
+        zh="取自互联网地图的坐标（GCJ-02、BD-09）偏移约 0.4～1.2 公里，且无法由数值本身识别；"
+        "坐标为 CGCS2000 由申请人负责。",
+    ),
+)
+
+
+def _named_crs(feature: Mapping[str, Any]) -> str | None:
+    """The CRS of a legacy ``crs`` member; a link is refused and never followed."""
+    member = feature.get("crs")
+    if member is None:
+        return None
+    name = None
+    if isinstance(member, Mapping) and member.get("type") == "name":
+        properties = member.get("properties")
+        name = properties.get("name") if isinstance(properties, Mapping) else None
+    if not isinstance(name, str):
+        raise CrsRefused(
+            "The 'crs' member must name a CRS, for example urn:ogc:def:crs:EPSG::4490; links are "
+            "not followed.",
+            "crs 成员须给出坐标系名称，例如 urn:ogc:def:crs:EPSG::4490；不接受链接。",
+            code="crs-member",
+        )
+    return name
+
+
+def _members(feature: Mapping[str, Any]) -> list[tuple[str, Any, Mapping[str, Any]]]:
+    """(JSON pointer of the geometry, geometry, properties) of every parcel."""
+    kind = feature.get("type")
+    if kind == "FeatureCollection":
+        features = feature.get("features")
+        if not isinstance(features, list) or not features:
+            raise BadInput("The collection has no features.", "要素集合为空。", code="empty")
+        return [_member(inner, f"/features/{i}") for i, inner in enumerate(features)]
+    if kind == "Feature":
+        return [_member(feature, "")]
+    return [("", feature, {})]
+
+
+def _member(feature: Any, at: str) -> tuple[str, Any, Mapping[str, Any]]:
+    if not isinstance(feature, Mapping) or feature.get("type") != "Feature":
+        place = Place(at or "/", Text(en="a Feature is expected", zh="此处应为 Feature"))
+        raise BadInput(f"{at}: a Feature is expected.", f"{at} 应为 Feature。", places=(place,))
+    if feature.get("geometry") is None:
+        place = Place(at + "/geometry", Text(en="no geometry", zh="缺少几何"))
+        raise BadInput("The feature has no geometry.", "要素没有几何。", places=(place,))
+    properties = feature.get("properties") or {}
+    if not isinstance(properties, Mapping):
+        place = Place(at + "/properties", Text(en="an object is expected", zh="此处应为对象"))
+        raise BadInput("properties must be an object.", "properties 应为对象。", places=(place,))
+    if fault := json_fault(dict(properties), at + "/properties"):
+        raise fault
+    return at + "/geometry", feature["geometry"], properties
+
+
+def _attributes(
+    properties: list[Mapping[str, Any]],
+) -> tuple[dict[str, Any], list[Remark]]:
+    """One set of attributes for all parcels; where parcels differ the value is unknown."""
+    merged: dict[str, Any] = {}
+    notes = []
+    for name in sorted({name for one in properties for name in one}):
+        values = [one[name] for one in properties if one.get(name) is not None]
+        distinct = {rfc8785.dumps(value): value for value in values}
+        if len(distinct) <= 1:
+            merged[name] = values[0] if values else None
+        elif name == "name":
+            merged[name] = "、".join(str(value) for value in distinct.values())
+        elif name == "declared_area_m2" and all(type(v) in (int, float) for v in values):
+            merged[name] = sum(values)
+        else:
+            merged[name] = None
+            text = Text(
+                en=f"The parcels differ in '{name}'; it is taken as unknown.",
+                zh=f"各地块的“{name}”不一致，按未知处理。",
+            )
+            notes.append(Remark("parcels-differ", text))
+    return merged, notes
+
+
+def _locate(geometries: list[BaseGeometry], crs: Crs, region: Box) -> list[BaseGeometry]:
+    """Bring the parcels to lon/lat and make sure that they lie in the region."""
+    array = np.array(geometries, dtype=object)
+    located = _try_storage(array, crs)
+    outside = (
+        f"Expected longitude {region[0]:g} to {region[2]:g}, latitude {region[1]:g} to "
+        f"{region[3]:g}.",
+        f"应在东经 {region[0]:g}～{region[2]:g}°、北纬 {region[1]:g}～{region[3]:g}° 范围内。",
+    )
+    if located is not None and _meets(located, region):
+        return list(located)
+    exchanged = _try_storage(swap_axes(array), crs)
+    if exchanged is not None and _meets(exchanged, region):
+        raise CrsRefused(
+            "The axes are swapped: the coordinates stand in the order latitude/northing first. "
+            "Give x (longitude, easting) before y (latitude, northing).",
+            "坐标轴顺序颠倒：纬度（纵坐标、北）写在了前面。"
+            "请按 x（经度、东）在前、y（纬度、北）在后提交。",
+            code="swapped-axes",
+        )
+    if located is None:
+        metres = crs.kind == "geographic"
+        raise CrsRefused(
+            f"The coordinates do not fit {crs.code}"
+            + (": they look like metres; name the projected CRS. " if metres else ". ")
+            + outside[0],
+            f"坐标值与 {crs.code} 不符"
+            + ("：看似以米为单位，请注明投影坐标系。" if metres else "。")
+            + outside[1],
+            code="outside-crs",
+        )
+    west, south, east, north = shapely.total_bounds(located)
+    raise CrsRefused(
+        f"The site lies outside the region (longitude {west:.4f} to {east:.4f}, latitude "
+        f"{south:.4f} to {north:.4f}). {outside[0]} Check CRS, zone and axis order.",
+        f"地块不在辖区内（经度 {west:.4f}～{east:.4f}°，纬度 {south:.4f}～{north:.4f}°）。"
+        f"{outside[1]}请检查坐标系、分带与坐标轴顺序。",
+        code="outside-region",
+    )
+
+
+def _try_storage(array: Any, crs: Crs) -> Any | None:
+    """The geometries in lon/lat, or None where the numbers cannot be coordinates of the CRS."""
+    located = to_storage(array, crs)
+    coordinates = shapely.get_coordinates(located)
+    fits = np.isfinite(coordinates) & (np.abs(coordinates) <= (180.0, 90.0))
+    return located if bool(fits.all()) else None
+
+
+def _meets(located: Any, region: Box) -> bool:
+    return bool(shapely.intersects(located, shapely.box(*region)).any())
+
+
+def _one(located: list[BaseGeometry], repairs: list[Remark]) -> BaseGeometry:
+    """Snap, join the parcels, and bring rings and vertices into canonical order."""
+    snapped = snap(np.array(located, dtype=object))
+    if shapely.is_empty(snapped).any() or not shapely.is_valid(snapped).all():
+        raise BadInput(
+            "The site is thinner than the grid of 1 mm.",
+            "地块比 1 毫米的坐标格网还窄。",
+            code="thinner-than-grid",
+        )
+    if len(snapped) == 1:
+        joined = snapped[0]
+    else:
+        joined = snap(np.array([shapely.union_all(snapped)], dtype=object))[0]
+        text = Text(
+            en=f"{len(snapped)} parcels were joined into one site.",
+            zh=f"{len(snapped)} 个地块已合并为一个项目范围。",
+        )
+        repairs.append(Remark("parcels-joined", text))
+    try:
+        require_valid(joined, "/geometry")
+    except GisError:
+        joined = shapely.set_precision(joined, 1e-8)
+    normal: BaseGeometry = shapely.normalize(shapely.remove_repeated_points(joined))
+    return normal
+
+
+def _digest(geometry: BaseGeometry, attributes: Mapping[str, Any]) -> str:
+    """SHA-256 of the canonical JSON of the normalised geometry and the attributes."""
+    content = {"geometry": _plain(shapely.geometry.mapping(geometry)), "attributes": attributes}
+    try:
+        return hashlib.sha256(rfc8785.dumps(content)).hexdigest()
+    except (ValueError, TypeError) as error:
+        raise BadParameter(
+            f"The attributes cannot be written as JSON: {error}",
+            f"属性无法写成规范 JSON：{error}",
+        ) from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
