@@ -86,6 +86,12 @@ class Attribute(_Model):
     in_tiles: bool = False
     personal: bool = False
 
+    @model_validator(mode="after")
+    def _personal_data_stay_out(self) -> "Attribute":
+        if self.personal and (self.in_tiles or self.required):
+            raise ValueError(f"{self.name} is personal: it is neither kept nor drawn")
+        return self
+
 
 class Layer(_Model):
     """One layer of a plan, as served, styled and judged.

@@ -1,0 +1,184 @@
+"""Tile matrix sets: which tile lies where.
+
+A set is an OGC Two Dimensional Tile Matrix Set (2.0) document under ``config/matrix_sets``. Its
+ids of levels and its order of axes end here: everybody else asks with whole numbers and gets
+boxes with x before y. The sets differ in where they begin to count::
+
+    c  level n  =  WorldCRS84Quad  level n - 1   (tianditu, CGCS2000, levels from 1)
+    w  level n  =  WebMercatorQuad level n       (tianditu, levels from 1)
+"""
+
+import json
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import shapely
+
+from layers.crs import Crs, from_storage, parse_crs
+from layers.errors import BadConfiguration, CrsRefused, NotFound
+from layers.text import Text
+
+HIGHEST_MERCATOR_LATITUDE: Final = math.degrees(math.atan(math.sinh(math.pi)))
+"""Where the web-mercator square ends; places beyond it are put on its edge."""
+
+
+class Box(NamedTuple):
+    """A box in the set's own CRS, x east (longitude) and y north (latitude)."""
+
+    west: float
+    south: float
+    east: float
+    north: float
+
+
+class Tile(NamedTuple):
+    """A tile by level, column from the west and row from the north."""
+
+    z: int
+    x: int
+    y: int
+
+
+@dataclass(frozen=True, slots=True)
+class TileMatrix:
+    """One level of a set; sizes in units of the CRS (degrees or metres)."""
+
+    z: int
+    scale_denominator: float
+    """On pixels of 0.28 mm, as OGC has it; never the 96-dpi figure of old tianditu documents."""
+    cell_size: float
+    west: float
+    north: float
+    tile_px: int
+    columns: int
+    rows: int
+
+    @property
+    def span(self) -> float:
+        """Side of a tile, in units of the CRS."""
+        return self.cell_size * self.tile_px
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixSet:
+    """A tile matrix set; ``document`` is the JSON as it is published."""
+
+    id: str
+    title: str
+    crs: Crs
+    matrices: tuple[TileMatrix, ...]
+    document: dict[str, Any]
+
+    @property
+    def zooms(self) -> range:
+        """The levels that exist."""
+        return range(self.matrices[0].z, self.matrices[-1].z + 1)
+
+    def matrix(self, z: int) -> TileMatrix:
+        """The level, or ``NotFound``; levels that do not exist are never made up."""
+        if z not in self.zooms:
+            raise _not_there(self, f"{z}")
+        return self.matrices[z - self.zooms.start]
+
+
+def tile_bounds(matrix_set: MatrixSet, z: int, x: int, y: int) -> Box:
+    """The box of a tile in the set's CRS; ``NotFound`` outside the set, before any work.
+
+    There is no wrapping around the date line: a column too many is a tile that does not exist.
+    """
+    matrix = matrix_set.matrix(z)
+    if not (0 <= x < matrix.columns and 0 <= y < matrix.rows):
+        raise _not_there(matrix_set, f"{z}/{x}/{y}")
+    return Box(
+        matrix.west + x * matrix.span,
+        matrix.north - (y + 1) * matrix.span,
+        matrix.west + (x + 1) * matrix.span,
+        matrix.north - y * matrix.span,
+    )
+
+
+def tile_of(matrix_set: MatrixSet, lon: float, lat: float, z: int) -> Tile:
+    """The tile that holds a place (degrees, CGCS2000); a place on an edge lies east and south.
+
+    Places on or beyond the outer edge belong to the last tile there.
+    """
+    matrix = matrix_set.matrix(z)
+    limit = 90.0 if matrix_set.crs.kind == "geographic" else HIGHEST_MERCATOR_LATITUDE
+    place = shapely.Point(lon, max(-limit, min(limit, lat)))
+    point = from_storage(np.array([place], dtype=object), matrix_set.crs)[0]
+    column = math.floor((point.x - matrix.west) / matrix.span)
+    row = math.floor((matrix.north - point.y) / matrix.span)
+    return Tile(z, max(0, min(matrix.columns - 1, column)), max(0, min(matrix.rows - 1, row)))
+
+
+@lru_cache(maxsize=4)
+def load_matrix_sets(config_dir: Path) -> dict[str, MatrixSet]:
+    """All sets under ``config/matrix_sets`` by id; ``BadConfiguration`` names the file."""
+    paths = sorted((config_dir / "matrix_sets").glob("*.json"))
+    sets = [_read(path) for path in paths]
+    return {matrix_set.id: matrix_set for matrix_set in sets}
+
+
+def matrix_set_named(sets: dict[str, MatrixSet], set_id: str) -> MatrixSet:
+    """The set of that id, or ``NotFound`` with the ids there are."""
+    found = sets.get(set_id)
+    if found is None:
+        names = ", ".join(sets)
+        raise NotFound(
+            f"There is no tile matrix set '{set_id[:40]}'. Sets: {names}.",
+            f"没有瓦片矩阵集“{set_id[:40]}”。现有：{names}。",
+        )
+    return found
+
+
+def _read(path: Path) -> MatrixSet:
+    try:
+        document = json.loads(path.read_text("utf-8"))
+        crs = parse_crs(document["crs"])
+        matrices = tuple(_matrix(entry, crs) for entry in document["tileMatrices"])
+        found = MatrixSet(document["id"], document["title"], crs, matrices, document)
+        fault = _fault(found, path)
+    except (LookupError, ValueError, TypeError, CrsRefused) as error:
+        fault = f"{type(error).__name__}: {error}"
+    if fault:
+        text = Text(zh=f"瓦片矩阵集 {path.name} 有误：{fault}", en=f"{path.name}: {fault}")
+        raise BadConfiguration(text.en, text.zh)
+    return found
+
+
+def _matrix(entry: dict[str, Any], crs: Crs) -> TileMatrix:
+    first, second = entry["pointOfOrigin"]
+    west, north = (second, first) if crs.swapped else (first, second)
+    if entry["cornerOfOrigin"] != "topLeft" or entry["tileWidth"] != entry["tileHeight"]:
+        raise ValueError(f"level {entry['id']}: square tiles from the top left only")
+    return TileMatrix(
+        z=int(entry["id"]),
+        scale_denominator=entry["scaleDenominator"],
+        cell_size=entry["cellSize"],
+        west=west,
+        north=north,
+        tile_px=entry["tileWidth"],
+        columns=entry["matrixWidth"],
+        rows=entry["matrixHeight"],
+    )
+
+
+def _fault(matrix_set: MatrixSet, path: Path) -> str | None:
+    """What else is wrong with a set that could be read."""
+    if matrix_set.id != path.stem:
+        return f"id {matrix_set.id} differs from the file name"
+    if [matrix.z for matrix in matrix_set.matrices] != list(matrix_set.zooms):
+        return "levels must be whole numbers without a gap"
+    return None
+
+
+def _not_there(matrix_set: MatrixSet, name: str) -> NotFound:
+    zooms = matrix_set.zooms
+    return NotFound(
+        f"There is no tile {name} in {matrix_set.id} (levels {zooms.start} to {zooms.stop - 1}).",
+        f"矩阵集 {matrix_set.id} 中没有瓦片 {name}（级别 {zooms.start}–{zooms.stop - 1}）。",
+    )
