@@ -8,6 +8,7 @@
   ``GIS_REQUIRE_SHARED=1``.
 """
 
+import datetime
 import itertools
 import os
 import shutil
@@ -16,24 +17,27 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any, Protocol
 
 import httpx
 import psycopg
 import pytest
+import shapely
 
-from gis_service import start
-from gis_service.demo_load import load_demo
 from gis_service.local_postgis import LocalPostgis, running_cluster
 from gis_service.settings import ServiceConfig, Settings, load_service_config
 from layers.catalog import Catalog, load_catalog
 from layers.catalog_sync import sync_catalog
+from layers.contents import create_content, finish_content, load_arrays
 from layers.database import Connection, connect, create_database, migrate
-from layers.sandbox import Sandbox
+from layers.editions import open_draft, put_layer
+from layers.editions import publish as publish_edition
 
 PROJECT = Path(__file__).resolve().parent.parent
 SHARED_DATA = PROJECT.parent / "shared" / "data"
+REGION = shapely.box(107.9, 17.6, 111.9, 20.7)
 _numbers = itertools.count(1)
 
 for _name in ("DATABASE_URL", "DATA_DIR", "PORT", "HOST", "PUBLIC_URL"):
@@ -89,13 +93,60 @@ def database(cluster: LocalPostgis, template: str) -> Iterator[str]:
     create_database(cluster.dsn(), name, template=template)
     yield cluster.dsn(name)
     with psycopg.connect(cluster.dsn(), autocommit=True) as server:
-        server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')  # noqa: S608 - a name of ours
+        server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+class PublishLayer(Protocol):
+    """Publishes one layer of a plan as an edition; gives the edition's number."""
+
+    def __call__(
+        self,
+        layer_id: str,
+        geometries: Sequence[shapely.Geometry],
+        attributes: Mapping[str, Sequence[Any]] | None = None,
+        *,
+        valid_from: datetime.date = datetime.date(2021, 1, 1),
+        coverage: shapely.Geometry | None = None,
+        publish: bool = True,
+    ) -> int: ...
+
+
+def publish_layer_on(connection: Connection, catalog: Catalog) -> PublishLayer:
+    def make(
+        layer_id: str,
+        geometries: Sequence[shapely.Geometry],
+        attributes: Mapping[str, Sequence[Any]] | None = None,
+        *,
+        valid_from: datetime.date = datetime.date(2021, 1, 1),
+        coverage: shapely.Geometry | None = None,
+        publish: bool = True,
+    ) -> int:
+        plan, _ = catalog.layer_with_plan(layer_id)
+        content_id = create_content(connection, layer_id)
+        load_arrays(connection, content_id, list(geometries), attributes or {}, 1)
+        finish_content(connection, content_id, coverage=coverage or REGION)
+        with connection.transaction():
+            edition = open_draft(connection, plan.id, valid_from=valid_from)
+            put_layer(connection, edition, layer_id, content_id)
+        if publish:
+            publish_edition(connection, plan.id, edition)
+        return edition
+
+    return make
+
+
+@pytest.fixture
+def publish_layer(connection: Connection, catalog: Catalog) -> PublishLayer:
+    return publish_layer_on(connection, catalog)
 
 
 @pytest.fixture(scope="session")
 def demo_dsn(
     cluster: LocalPostgis, template: str, catalog: Catalog, service_config: ServiceConfig
 ) -> str:
+    from gis_service import start
+    from gis_service.demo_load import load_demo
+
     name = "test_demo"
     create_database(cluster.dsn(), name, template=template)
     coast = start.coast_file(Settings())
@@ -105,7 +156,9 @@ def demo_dsn(
 
 
 @pytest.fixture(scope="session")
-def sandbox() -> Iterator[Sandbox]:
+def sandbox() -> Iterator[Any]:
+    from layers.sandbox import Sandbox
+
     with Sandbox(workers=1) as running:
         yield running
 
@@ -153,3 +206,9 @@ def shared_data() -> Path:
             pytest.fail(reason)
         pytest.skip(reason)
     return SHARED_DATA
+
+
+@pytest.fixture
+def publish_layer_for(catalog: Catalog) -> Callable[[Connection], PublishLayer]:
+    """The same on a connection of one's own, for tests that commit."""
+    return lambda connection: publish_layer_on(connection, catalog)

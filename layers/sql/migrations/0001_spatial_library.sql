@@ -86,7 +86,8 @@ CREATE TABLE library.feature (
     feature_id text NOT NULL,
     attributes jsonb NOT NULL,
     area_m2 double precision,
-    geom geometry (Geometry, 4490) NOT NULL CHECK (NOT ST_IsEmpty(geom)),
+    geom geometry (Geometry, 4490) NOT NULL
+    CHECK (NOT ST_IsEmpty(geom)) CHECK (ST_IsValid(geom)),
     PRIMARY KEY (content_id, fid),
     UNIQUE (content_id, feature_id)
 ) PARTITION BY LIST (content_id);
@@ -150,21 +151,31 @@ CREATE TABLE library.report (
     body bytea NOT NULL
 );
 
--- Published content cannot change, whoever writes. One statement trigger for each partition,
--- so that a bulk load of a draft pays nothing for it.
+-- Published content cannot change, whoever writes and whichever table he names. Row triggers of
+-- the parent reach every partition from the moment it is attached; a load comes before that and
+-- pays nothing. TRUNCATE has no rows: each partition gets a statement trigger with its content.
 CREATE FUNCTION library.refuse_change_of_published() RETURNS trigger
 LANGUAGE plpgsql AS $$
+DECLARE
+    contents integer [] := CASE TG_OP
+        WHEN 'TRUNCATE' THEN ARRAY[TG_ARGV[0]::integer]
+        ELSE ARRAY[OLD.content_id, NEW.content_id]
+    END;
 BEGIN
     IF EXISTS (
         SELECT FROM library.edition_layer AS el
         INNER JOIN library.edition AS e ON e.id = el.edition_id
-        WHERE el.content_id = TG_ARGV[0]::integer AND e.state <> 'draft'
+        WHERE el.content_id = ANY(contents) AND e.state <> 'draft'
     ) THEN
-        RAISE EXCEPTION 'content % belongs to a published edition and cannot change', TG_ARGV[0]
+        RAISE EXCEPTION 'content of % belongs to a published edition and cannot change',
+            TG_TABLE_NAME
             USING ERRCODE = 'restrict_violation';
     END IF;
-    RETURN NULL;
+    RETURN CASE TG_OP WHEN 'TRUNCATE' THEN NULL WHEN 'DELETE' THEN OLD ELSE NEW END;
 END $$;
+
+CREATE TRIGGER feature_published_is_immutable BEFORE INSERT OR UPDATE OR DELETE ON library.feature
+FOR EACH ROW EXECUTE FUNCTION library.refuse_change_of_published();
 
 -- An edition leaves the draft state by publishing only and never comes back to it.
 CREATE FUNCTION library.guard_edition_state() RETURNS trigger
