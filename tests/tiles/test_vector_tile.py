@@ -1,0 +1,123 @@
+"""Vector tiles, decoded by another library and compared with the features."""
+
+import math
+from typing import Any
+
+import mapbox_vector_tile
+import numpy as np
+import pytest
+import shapely
+from shapely.geometry import shape
+
+from layers.database import Connection
+from tiles.vector_tile import layer_tile
+
+LAYER = "planned_landuse"
+WORLD_M = 2 * 20037508.342789244
+
+
+def mercator(lon: float, lat: float) -> tuple[float, float]:
+    """Oracle: the spherical mercator formulas."""
+    x = lon / 360 * WORLD_M
+    y = math.log(math.tan(math.pi / 4 + math.radians(lat) / 2)) / (2 * math.pi) * WORLD_M
+    return x, y
+
+
+def tile_of(lon: float, lat: float, z: int) -> tuple[int, int]:
+    x, y = mercator(lon, lat)
+    return int((x / WORLD_M + 0.5) * 2**z), int((0.5 - y / WORLD_M) * 2**z)
+
+
+def to_mercator(tile: tuple[int, int, int], units: np.ndarray) -> np.ndarray:
+    z, x, y = tile
+    side = WORLD_M / 2**z
+    west, north = x * side - WORLD_M / 2, WORLD_M / 2 - y * side
+    return np.column_stack((west + units[:, 0] * side / 4096, north - units[:, 1] * side / 4096))
+
+
+@pytest.fixture
+def content_id(connection: Connection, publish_layer: Any) -> int:
+    squares = [
+        shapely.box(110 + i * 0.01, 19 + j * 0.01, 110.01 + i * 0.01, 19.01 + j * 0.01)
+        for i in range(12)
+        for j in range(12)
+    ]
+    publish_layer(
+        LAYER,
+        squares,
+        {
+            "parcel_id": [f"P{i}" for i in range(144)],
+            "landuse_code": ["0101" if i % 2 else "0301" for i in range(144)],
+            "code_scheme": ["landuse-2023"] * 144,
+            "name": ["耕地"] * 144,
+        },
+    )
+    (found,) = connection.execute("SELECT max(id) FROM library.layer_content").fetchone()  # type: ignore[misc]
+    return int(found)
+
+
+def _decode(tile: bytes) -> dict[str, Any]:
+    decoded: dict[str, Any] = mapbox_vector_tile.decode(
+        tile, default_options={"y_coord_down": True}
+    )
+    return decoded
+
+
+@pytest.mark.parametrize("z", [10, 11, 12, 13, 14, 15, 17])
+def test_a_tile_shows_the_features_where_they_are(
+    connection: Connection, content_id: int, z: int
+) -> None:
+    x, y = tile_of(110.055, 19.055, z)
+    decoded = _decode(layer_tile(connection, LAYER, content_id, z, x, y))
+    features = decoded[LAYER]["features"]
+    ids = [feature["id"] for feature in features]
+    assert len(ids) == len(set(ids)), "a feature comes at most once in a tile"
+    # The parcel of the place: column 5, row 5 of the 12 x 12 squares, fid 66.
+    (parcel,) = [feature for feature in features if feature["id"] == 66]
+    assert parcel["properties"] == {"landuse_code": "0101", "code_scheme": "landuse-2023"}
+    drawn = shapely.transform(
+        shape(parcel["geometry"]), lambda units: to_mercator((z, x, y), units)
+    )
+    expected = shapely.Polygon(
+        [
+            mercator(lon, lat)
+            for lon, lat in shapely.box(110.05, 19.05, 110.06, 19.06).exterior.coords
+        ]
+    )
+    side = WORLD_M / 2**z
+    window = shapely.box(*to_mercator((z, x, y), np.array([[-64, 4160], [4160, -64]])).ravel())
+    unit = side / 4096
+    assert (
+        drawn.symmetric_difference(expected.intersection(window)).area < expected.length * unit * 2
+    )
+
+
+def test_neighbours_share_their_edges_in_tiles(connection: Connection, content_id: int) -> None:
+    x, y = tile_of(110.055, 19.055, 12)
+    features = _decode(layer_tile(connection, LAYER, content_id, 12, x, y))[LAYER]["features"]
+    shapes = [shape(feature["geometry"]) for feature in features]
+    together = shapely.union_all(shapes)
+    assert math.isclose(sum(one.area for one in shapes), together.area, rel_tol=1e-9)
+    assert all(len(part.interiors) == 0 for part in shapely.get_parts(together))
+
+
+@pytest.mark.parametrize("z", [5, 6, 7, 8, 9])
+def test_low_zooms_keep_the_mosaic_without_holes(
+    connection: Connection, content_id: int, z: int
+) -> None:
+    x, y = tile_of(110.055, 19.055, z)
+    features = _decode(layer_tile(connection, LAYER, content_id, z, x, y))[LAYER]["features"]
+    codes = {feature["properties"]["landuse_code"] for feature in features}
+    assert codes <= {"0101", "0301"}
+    together = shapely.union_all([shape(feature["geometry"]).buffer(0) for feature in features])
+    drawn = shapely.transform(together, lambda units: to_mercator((z, x, y), units))
+    whole = shapely.Polygon(
+        [mercator(lon, lat) for lon, lat in shapely.box(110, 19, 110.12, 19.12).exterior.coords]
+    )
+    pixel = WORLD_M / 2**z / 512
+    assert whole.difference(drawn.buffer(2 * pixel)).area == pytest.approx(0, abs=1)
+
+
+def test_nothing_there_is_no_bytes(connection: Connection, content_id: int) -> None:
+    assert layer_tile(connection, LAYER, content_id, 14, 0, 0) == b""
+    assert layer_tile(connection, LAYER, content_id, 3, 6, 3) == b""
