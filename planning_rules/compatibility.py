@@ -9,6 +9,7 @@ from layers.text import Text
 from planning_rules.finding import Figure, TestResult
 from planning_rules.kinds import Case
 from planning_rules.overlay import TargetFeature, union
+from planning_rules.patch import without_conflicts
 from planning_rules.rule import UseVerdict
 from planning_rules.rule_set import CompatibilityMatrix
 
@@ -49,7 +50,10 @@ def check_compatibility(case: Case) -> TestResult:
         message=_message(shares),
         measured=Figure(f"share_{worst}", shares[worst], "%"),
         limit={"value": limits[worst].value, "unit": "%"},
-        patches=measured.patches,
+        patches=without_conflicts(
+            measured.patches,
+            {d["feature_id"] for d in details if d["verdict"] in (None, *fails)},
+        ),
         doubts=tuple(dict.fromkeys(doubts)),
         details=tuple(details),
     )

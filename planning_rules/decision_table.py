@@ -7,6 +7,7 @@ from layers.text import Text
 from planning_rules.finding import Figure, TestResult
 from planning_rules.kinds import Case
 from planning_rules.overlay import TargetFeature
+from planning_rules.patch import without_conflicts
 from planning_rules.rule import DecisionTable, Outcome
 
 _RANK = ("pass", "warning", "conditional", "undetermined", "violation")
@@ -37,7 +38,9 @@ def check_decision_table(case: Case) -> TestResult:
         measured=Figure("overlap_area", measured.amount, "m2")
         if case.site.dimension == 2
         else None,
-        patches=measured.patches,
+        patches=without_conflicts(
+            measured.patches, [str(d["feature_id"]) for d in details if d["out"] != "pass"]
+        ),
         doubts=tuple(doubts),
         details=tuple(details),
         outcome=worst,

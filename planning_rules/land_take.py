@@ -17,6 +17,7 @@ from planning_rules.overlay import (
     intersection,
     polygon_parts,
     union,
+    with_areas,
 )  # fmt: skip
 
 _NEGLIGIBLE_M2: Final = 0.005
@@ -65,7 +66,7 @@ def _word(part: SharedPart, name: str) -> str | None:
 def _disjoint(parts: Sequence[SharedPart]) -> bool:
     """True when the parts share no ground, so that their areas may simply be added."""
     bodies = [part.body for part in parts]
-    total = math.fsum(area_m2(body) for body in bodies if body is not None)
+    total = math.fsum(part.area_m2 for part in parts)
     return abs(total - area_m2(union(np.array(bodies, dtype=object)))) < _NEGLIGIBLE_M2
 
 
@@ -75,7 +76,7 @@ def _partition(
     """Cut the whole by the parts in their order; what is left over belongs to nobody."""
     if not parts:
         return [(whole, None)]
-    if len(parts) == 1 and abs(area_m2(whole) - _area(parts[0])) < _NEGLIGIBLE_M2:
+    if len(parts) == 1 and abs(area_m2(whole) - parts[0].area_m2) < _NEGLIGIBLE_M2:
         return [(whole, parts[0])]
     result: list[tuple[BaseGeometry, SharedPart | None]] = []
     rest = whole
@@ -88,19 +89,15 @@ def _partition(
     return result if left is None else [*result, (left, None)]
 
 
-def _area(part: SharedPart) -> float:
-    return 0.0 if part.body is None else area_m2(part.body)
-
-
 def _cut(parts: list[SharedPart], ground: BaseGeometry) -> list[SharedPart]:
     cut = ((part, _polygons(intersection(part.body, ground))) for part in parts)
-    return [SharedPart(part.feature, body, None) for part, body in cut if body is not None]
+    return list(with_areas([SharedPart(p.feature, b, None) for p, b in cut if b is not None]))
 
 
 def _areas(whole: BaseGeometry, parts: list[SharedPart]) -> list[tuple[float, SharedPart | None]]:
     if parts and not _disjoint(parts):
         return [(area_m2(mine), owner) for mine, owner in _partition(whole, parts)]
-    areas: list[tuple[float, SharedPart | None]] = [(_area(part), part) for part in parts]
+    areas: list[tuple[float, SharedPart | None]] = [(part.area_m2, part) for part in parts]
     rest = area_m2(whole) - math.fsum(area for area, _ in areas)
     return [*areas, (max(rest, 0.0), None)]
 

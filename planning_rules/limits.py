@@ -13,6 +13,7 @@ from layers.text import Text
 from planning_rules.finding import Figure, TestResult
 from planning_rules.kinds import Case
 from planning_rules.overlay import TargetFeature
+from planning_rules.patch import without_conflicts
 from planning_rules.rule import Limit
 
 _NUMBER: Final = re.compile(r"^\s*(-?\d{1,12}(?:\.\d{1,12})?)\s*(%|％|m|米|)\s*$")
@@ -102,13 +103,14 @@ def check_limits(case: Case) -> TestResult:
             en="No plan parcel lies under the site; there is nothing to limit.",
         )
         return TestResult("holds", nothing, patches=measured.patches, doubts=tuple(doubts))
+    open_parcels = {d["feature_id"] for d in decided if d["result"] != "holds"}
     worst = min(decided, key=lambda d: _ORDER[d["result"]])
     return TestResult(
         verdict=worst["result"],
         message=_message(decided),
         measured=Figure(worst["attribute"], worst["value"], worst["unit"]),
         limit={"value": worst["bound"], "unit": worst["unit"], "op": worst["op"]},
-        patches=measured.patches,
+        patches=without_conflicts(measured.patches, open_parcels),
         doubts=(*_unknowns(decided), *doubts),
         details=tuple(decided),
     )

@@ -6,16 +6,18 @@ vertices near the site; the pieces of a feature are joined before anything is me
 features of a layer before anything is decided.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import shapely
+from shapely import Point
 from shapely.errors import GEOSException
 from shapely.geometry.base import BaseGeometry
 
+from layers.area import areas_m2
 from layers.crs import GRID_DEG, LocalPlane
 from planning_rules.width import narrower_than
 
@@ -74,12 +76,13 @@ class SharedPart:
     """What the site and one feature have in common.
 
     ``body`` has the full dimension (area of an area); ``contact`` is all that is lower (a shared
-    edge or corner) and exists only where there is no body.
+    edge or corner) and exists only where there is no body. ``area_m2`` is the area of the body.
     """
 
     feature: TargetFeature
     body: BaseGeometry | None
     contact: BaseGeometry | None
+    area_m2: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +114,17 @@ def overlay_layer(site: Site, target: TargetLayer, min_width_m: float = 0.02) ->
     blobs = [blob for feature in features for blob in sorted(feature.pieces)]
     owners = np.repeat(np.arange(len(features)), [len(f.pieces) for f in features])
     pieces = shapely.from_wkb(np.array(blobs, dtype=object))
-    shared = _shared_parts(site, features, pieces, owners)
+    shared = with_areas(_shared_parts(site, features, pieces, owners))
     return LayerOverlay(target, shared, pieces, owners, features, uncovered)
+
+
+def with_areas(parts: Sequence[SharedPart]) -> tuple[SharedPart, ...]:
+    """The parts with their areas, measured in one go."""
+    measured = areas_m2([part.body if part.body is not None else Point() for part in parts])
+    return tuple(
+        SharedPart(part.feature, part.body, part.contact, area)
+        for part, area in zip(parts, measured.tolist(), strict=True)
+    )
 
 
 def _uncovered(site: Site, target: TargetLayer, min_width_m: float) -> BaseGeometry | None:

@@ -11,7 +11,7 @@ strips side by side are one wide conflict, and the split of a plan into features
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -20,7 +20,7 @@ import numpy.typing as npt
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from layers.area import areas_m2, total_m2
+from layers.area import area_m2, areas_m2, total_m2
 from layers.text import Text
 from planning_rules.overlay import LayerOverlay, SharedPart, Site, TargetFeature, union
 from planning_rules.rule_set import ResolvedTolerance
@@ -100,6 +100,13 @@ class Measured:
         return {patch.feature_id for patch in self.patches if patch.kind in kinds}
 
 
+def without_conflicts(
+    patches: tuple[Patch, ...], concerned: Collection[str | None]
+) -> tuple[Patch, ...]:
+    """The patches without those of features that satisfy the rule: they are no conflict."""
+    return tuple(p for p in patches if p.kind != "conflict" or p.feature_id in concerned)
+
+
 def rounded(geometry: BaseGeometry) -> BaseGeometry:
     """Coordinates to 1e-9 degrees and rings in canonical order, for evidence."""
     moved = shapely.transform(geometry, lambda points: np.round(points, 9))
@@ -151,7 +158,7 @@ def measure_outside(
 ) -> Measured:
     """Measure a part of the site that lies outside all features (rules of kind ``within``)."""
     nobody = TargetFeature(-1, "", {}, ())
-    part = SharedPart(nobody, outside, None)
+    part = SharedPart(nobody, outside, None, area_m2(outside))
     patches, amounts = [], dict.fromkeys(_KINDS, 0.0)
     for kind, found, amount in _classify_group(site, overlay, [part], tolerance):
         patches.extend(found)
@@ -165,11 +172,12 @@ def _classify_group(
     bodies = np.array([part.body for part in group], dtype=object)
     whole = bodies[0] if len(bodies) == 1 else union(bodies)
     if int(shapely.get_dimensions(whole)) < 2:
-        patches = [_patch(site, overlay, part, part.body, "conflict") for part in group]
+        patches = [_patch(site, overlay, part, part.body, "conflict", 0.0) for part in group]
         return [("conflict", patches, _amount(whole))]
     components = shapely.get_parts(whole)
     numbers = _kinds_of(site, components, tolerance, combined_accuracy_m(site, overlay))
-    areas = areas_m2(components)
+    areas = np.array([group[0].area_m2]) if len(components) == 1 == len(group) else None
+    areas = areas_m2(components) if areas is None else areas
     found = []
     for number in sorted(set(numbers.tolist())):
         kind = _KINDS[number]
@@ -211,7 +219,7 @@ def _patches_of(
     """One patch for each feature that has a share in components of this kind."""
     kind = _KINDS[number]
     if bool((numbers == number).all()):
-        return [_patch(site, overlay, part, part.body, kind) for part in group]
+        return [_patch(site, overlay, part, part.body, kind, part.area_m2) for part in group]
     tree = shapely.STRtree(components)
     patches = []
     for part in group:
@@ -219,12 +227,12 @@ def _patches_of(
         mine = pieces[numbers[tree.nearest(shapely.point_on_surface(pieces))] == number]
         if len(mine):
             body = mine[0] if len(mine) == 1 else shapely.multipolygons(mine)
-            patches.append(_patch(site, overlay, part, body, kind))
+            patches.append(_patch(site, overlay, part, body, kind, area_m2(body)))
     return patches
 
 
 def _patch(
-    site: Site, overlay: LayerOverlay, part: SharedPart, body: Any, kind: PatchKind
+    site: Site, overlay: LayerOverlay, part: SharedPart, body: Any, kind: PatchKind, area: float
 ) -> Patch:
     dimension = int(shapely.get_dimensions(body))
     width = width_m(site.plane.to_metres(body)) if dimension == 2 else None
@@ -234,7 +242,7 @@ def _patch(
         edition=overlay.target.edition,
         feature_id=part.feature.feature_id or None,
         code=code_of(part.feature),
-        area_m2=float(areas_m2([body])[0]),
+        area_m2=area,
         width_m=width,
         geometry=body,
         reason=_REASONS[kind](combined_accuracy_m(site, overlay)) if kind in _REASONS else None,

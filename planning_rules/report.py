@@ -12,25 +12,27 @@ from datetime import date
 from importlib.metadata import version
 from typing import Any, Final
 
+import numpy as np
 import pyproj
-import rfc8785
 import shapely
 
 from layers.area import INVERSE_FLATTENING, MU_M2, SEMI_MAJOR_M
 from layers.crs import GRID_DEG, STORAGE_SRID
 from layers.text import Text
+from planning_rules.canonical_json import canonical
 from planning_rules.engine import Bench, judge
 from planning_rules.finding import Finding, text_json, worst
 from planning_rules.land_take import land_take
 from planning_rules.overlay import LayerOverlay, TargetLayer
-from planning_rules.patch import measure_shared
-from planning_rules.rule_set import ResolvedTolerance, RuleSet
+from planning_rules.rule_set import RuleSet
 from planning_rules.submission import Submission
+from planning_rules.width import narrower_than
 
 OUTSIDE_DIGEST: Final = ("report_id", "created", "digest", "signature")
 
 COUNTY: Final = "county"
 CURRENT_USE: Final = "current_landuse"
+_SLIVER_M: Final = 0.02
 
 _SYNTHETIC: Final = Text(
     zh="演示数据：本报告所依据的规划数据均为合成数据，不反映任何真实规划。",
@@ -110,7 +112,7 @@ def build_report(
 
 def canonical_bytes(report: Mapping[str, Any]) -> bytes:
     """The hashed part of a report in RFC 8785 form."""
-    return rfc8785.dumps({k: v for k, v in report.items() if k not in OUTSIDE_DIGEST})
+    return canonical({k: v for k, v in report.items() if k not in OUTSIDE_DIGEST})
 
 
 def digest(report: Mapping[str, Any]) -> str:
@@ -190,16 +192,13 @@ def _layers(bench: Bench, rule_set: RuleSet, findings: list[Finding]) -> list[di
 def _state(bench: Bench, layer: str) -> str:
     try:
         overlay = bench.overlay(layer)
-        plain = ResolvedTolerance(
-            min_width_m=0.02, min_area_m2=0.0, classify_as_accuracy_difference=False
-        )
-        concerned = any(part.body is not None for part in overlay.shared) and bool(
-            measure_shared(bench.site, overlay, plain).features_with(
-                "conflict", "accuracy-difference"
-            )
-        )
     except Exception:  # a layer that cannot be measured counts as one without data
         return "no-data"
+    bodies = [part.body for part in overlay.shared if part.body is not None]
+    concerned = bench.site.dimension < 2 and bool(bodies)
+    if not concerned and bodies:
+        metres = bench.site.plane.to_metres(np.array(bodies, dtype=object))
+        concerned = not bool(narrower_than(metres, _SLIVER_M).all())
     if concerned:
         return "concerned"
     return "no-data" if overlay.uncovered is not None else "not-concerned"
@@ -244,7 +243,7 @@ def _provenance(targets: Mapping[str, TargetLayer], rule_set: RuleSet) -> dict[s
             "crs": f"EPSG:{STORAGE_SRID}",
             "area_method": rule_set.area_method,
             "ellipsoid": {"a_m": SEMI_MAJOR_M, "inverse_flattening": INVERSE_FLATTENING},
-            "snap_grid_deg": GRID_DEG,
+            "snap_grid": f"{GRID_DEG:g} degrees",
             "figures_rounded_to": 0.01,
             "width": "diameter of the largest inscribed circle, local tangent plane",
         },

@@ -1,18 +1,17 @@
 """A rule set as loaded: rules, defaults, matrices, the form of attributes, and its digest."""
 
-import hashlib
 from collections.abc import Iterable
 from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
-import rfc8785
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from layers.errors import BadConfiguration
 from layers.text import Text
+from planning_rules.canonical_json import sha256_of
 from planning_rules.quantity import Quantity
 from planning_rules.rule import Model, Rule, Tolerance, UseVerdict, Words
 
@@ -219,7 +218,7 @@ def _build(merged: dict[str, Any], attributes: list[Any], path: Path) -> RuleSet
                 "rules": rules,
                 "matrices": merged.get("matrices", []),
                 "attributes": attributes,
-                "sha256": hashlib.sha256(rfc8785.dumps(_plain(content))).hexdigest(),
+                "sha256": sha256_of(_plain(content)),
             }
         )
     except ValidationError as error:

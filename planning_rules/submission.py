@@ -5,13 +5,11 @@ valid, snapped to the storage grid, and in one canonical order of rings and vert
 same site drawn from another corner is the same submission.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import numpy as np
-import rfc8785
 import shapely
 from shapely.geometry.base import BaseGeometry
 
@@ -19,6 +17,7 @@ from layers.area import area_m2
 from layers.crs import Box, Crs, parse_crs, snap, swap_axes, to_storage
 from layers.errors import BadInput, BadParameter, CrsRefused, GisError, Place
 from layers.text import Text
+from planning_rules.canonical_json import canonical, sha256_of
 from planning_rules.geojson import GeometryReader, json_fault, require_valid
 from planning_rules.search_boxes import boxes_around
 
@@ -193,7 +192,7 @@ def _attributes(
     notes = []
     for name in sorted({name for one in properties for name in one}):
         values = [one[name] for one in properties if one.get(name) is not None]
-        distinct = {rfc8785.dumps(value): value for value in values}
+        distinct = {canonical(value): value for value in values}
         if len(distinct) <= 1:
             merged[name] = values[0] if values else None
         elif name == "name":
@@ -293,7 +292,7 @@ def _digest(geometry: BaseGeometry, attributes: Mapping[str, Any]) -> str:
     """SHA-256 of the canonical JSON of the normalised geometry and the attributes."""
     content = {"geometry": _plain(shapely.geometry.mapping(geometry)), "attributes": attributes}
     try:
-        return hashlib.sha256(rfc8785.dumps(content)).hexdigest()
+        return sha256_of(content)
     except (ValueError, TypeError) as error:
         raise BadParameter(
             f"The attributes cannot be written as JSON: {error}",

@@ -54,13 +54,13 @@ def close_gaps(polygons_m: Geometries) -> npt.NDArray[np.object_]:
 
 
 def width_m(polygon_m: BaseGeometry) -> float:
-    """Diameter of the largest inscribed circle of the widest part, in metres, to about 1 %."""
+    """Diameter of the largest inscribed circle of the widest part, in metres, to about 2 %."""
     widest = 0.0
     for part in shapely.get_parts(polygon_m):
         if part.area <= 0:
             continue
         about = 2 * part.area / part.length
-        circle = shapely.maximum_inscribed_circle(part, tolerance=max(about / 100, 1e-4))
+        circle = shapely.maximum_inscribed_circle(part, tolerance=max(about / 50, 1e-4))
         widest = max(widest, 2 * float(shapely.length(circle)), about)
     return widest
 
