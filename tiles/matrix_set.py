@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import shapely
@@ -21,9 +21,6 @@ import shapely
 from layers.crs import Crs, from_storage, parse_crs
 from layers.errors import BadConfiguration, CrsRefused, NotFound
 from layers.text import Text
-
-HIGHEST_MERCATOR_LATITUDE: Final = math.degrees(math.atan(math.sinh(math.pi)))
-"""Where the web-mercator square ends; places beyond it are put on its edge."""
 
 
 class Box(NamedTuple):
@@ -107,9 +104,8 @@ def tile_of(matrix_set: MatrixSet, lon: float, lat: float, z: int) -> Tile:
     Places on or beyond the outer edge belong to the last tile there.
     """
     matrix = matrix_set.matrix(z)
-    limit = 90.0 if matrix_set.crs.kind == "geographic" else HIGHEST_MERCATOR_LATITUDE
-    place = shapely.Point(lon, max(-limit, min(limit, lat)))
-    point = from_storage(np.array([place], dtype=object), matrix_set.crs)[0]
+    place = np.array([shapely.Point(lon, lat)], dtype=object)
+    point = from_storage(place, matrix_set.crs)[0]
     column = math.floor((point.x - matrix.west) / matrix.span)
     row = math.floor((matrix.north - point.y) / matrix.span)
     return Tile(z, max(0, min(matrix.columns - 1, column)), max(0, min(matrix.rows - 1, row)))

@@ -50,6 +50,9 @@ class Hatch(BaseModel):
         """The image as height x width x RGBA, seamless in both directions."""
         side = self.side_px(ratio)
         step = np.arange(side) + 0.5
+        if self.angle in (0, 90) and round(self.width_px * ratio) % 2:
+            # A line of one pixel must lie on a row of pixels, not half on each of two.
+            step -= 0.5
         along = {
             0: step[:, None] + 0 * step[None, :],
             90: 0 * step[:, None] + step[None, :],
