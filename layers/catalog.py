@@ -209,6 +209,10 @@ class Catalog(_Model):
         """The code list of that id."""
         return next(code_list for code_list in self.code_lists if code_list.id == list_id)
 
+    def code_list_of_scheme(self, scheme: str) -> CodeList | None:
+        """The code list that a feature's ``code_scheme`` names, if it is here."""
+        return next((one for one in self.code_lists if one.scheme == scheme), None)
+
 
 def load_catalog(config_dir: Path) -> Catalog:
     """Read ``layers/*.yml`` and ``codes/*.csv``; ``BadConfiguration`` names file and key."""

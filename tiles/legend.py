@@ -39,14 +39,21 @@ class LegendEntry(TypedDict):
     hatch: dict[str, Any] | None
 
 
-def legend(catalog: Catalog, layer: Layer, codes: Iterable[str] | None = None) -> list[LegendEntry]:
+def legend(
+    catalog: Catalog,
+    layer: Layer,
+    codes: Iterable[str] | None = None,
+    scheme: str | None = None,
+) -> list[LegendEntry]:
     """The entries of a layer; ``codes`` restricts them to classes that are really there.
 
-    Codes that the layer's list does not have are passed over.
+    ``scheme`` is the classification of the features where they bring their own (an older
+    survey); without it the attribute's own list counts. Codes that the list does not have are
+    passed over.
     """
     drawn = map_style(catalog, "", [layer.id], all_visible=True)["layers"][1:]
     entries = []
-    for code, properties in _classes(catalog, layer, codes):
+    for code, properties in _classes(catalog, layer, codes, scheme):
         entry = _entry(layer, drawn, code, properties)
         if entry is not None:
             entries.append(entry)
@@ -54,7 +61,7 @@ def legend(catalog: Catalog, layer: Layer, codes: Iterable[str] | None = None) -
 
 
 def _classes(
-    catalog: Catalog, layer: Layer, codes: Iterable[str] | None
+    catalog: Catalog, layer: Layer, codes: Iterable[str] | None, scheme: str | None
 ) -> Iterator[tuple[Code | None, dict[str, Any]]]:
     """Each class of the layer with the properties that a feature of it would have."""
     word = next(
@@ -70,7 +77,8 @@ def _classes(
     if word is None or attribute is None or attribute.codes is None:
         yield None, {}
         return
-    code_list = catalog.code_list(attribute.codes)
+    named = catalog.code_list_of_scheme(scheme) if scheme and "scheme" in word else None
+    code_list = named or catalog.code_list(attribute.codes)
     wanted = None if codes is None else set(codes)
     for code in code_list.codes:
         if code.parent is None if wanted is None else code.code in wanted:

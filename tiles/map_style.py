@@ -183,9 +183,9 @@ def by_code(catalog: Catalog, layer: Layer, value: dict[str, str]) -> list[Any]:
     scheme = _coded(layer, value["scheme"])
     branches: list[Any] = []
     for code in catalog.code_list(str(scheme.codes)).codes:
-        for code_list in catalog.code_lists:
-            if code_list.scheme == code.code:
-                branches += [code.code, colours_by_code(code_list, attribute)]
+        code_list = catalog.code_list_of_scheme(code.code)
+        if code_list is not None:
+            branches += [code.code, colours_by_code(code_list, attribute)]
     return ["match", ["get", scheme.name], *branches, own]
 
 

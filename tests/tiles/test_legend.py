@@ -40,6 +40,15 @@ def test_a_legend_can_be_held_to_the_codes_in_sight(shipped: Catalog) -> None:
     assert entries(shipped, "planned_landuse", []) == []
 
 
+def test_an_older_survey_has_the_legend_of_its_own_scheme(shipped: Catalog) -> None:
+    layer = shipped.layer("current_landuse")
+    (old,) = legend(shipped, layer, ["05"], scheme="GB/T21010-2017")
+    (new,) = legend(shipped, layer, ["05"])
+    assert (old["label"]["zh"], new["label"]["zh"]) == ("商服用地", "湿地")
+    assert old["colour"] != new["colour"]
+    assert legend(shipped, layer, ["05"], scheme="no-such-scheme") == [new]
+
+
 def test_colours_are_those_of_the_map_on_white_paper(shipped: Catalog) -> None:
     # 0701 is 255,255,45 in the guide, drawn at 0.55 at zoom 13: 45 * 0.55 + 255 * 0.45 = 139.5.
     residential = entries(shipped, "planned_landuse", ["0701"])[0]
