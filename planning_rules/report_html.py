@@ -1,0 +1,159 @@
+"""The report as one HTML page: readable, printable on A4, without any outside resource."""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from planning_rules.sketch import sketch
+
+_ICONS: Final = {
+    "violation": "✕", "undetermined": "?", "conditional": "§", "warning": "!", "pass": "✓",
+    "not-applicable": "–",
+}  # fmt: skip
+_WORDS: Final[Mapping[str, tuple[str, str]]] = {
+    "title": ("规划冲突核查报告", "Planning conflict report"),
+    "violation": ("违反", "Violation"),
+    "undetermined": ("无法判定", "Undetermined"),
+    "conditional": ("有条件", "Conditional"),
+    "warning": ("提示", "Warning"),
+    "pass": ("符合", "Pass"),
+    "not-applicable": ("不适用", "Not applicable"),
+    "conflict": ("冲突", "conflict"),
+    "accuracy-difference": ("精度差异", "accuracy difference"),
+    "sliver": ("碎屑", "sliver"),
+    "touch": ("相接", "touch"),
+    "concerned": ("涉及", "Concerned"),
+    "not-concerned": ("不涉及", "Not concerned"),
+    "no-data": ("无数据", "No data"),
+    "demo": ("演示数据 · synthetic data", "演示数据 · synthetic data"),
+    "project": ("项目", "Project"),
+    "unnamed": ("（未命名）", "(unnamed)"),
+    "area": ("面积", "Area"),
+    "declared": ("申报面积", "Declared area"),
+    "as_of": ("核查日期", "As of"),
+    "report_id": ("报告编号", "Report"),
+    "created": ("生成时间", "Created"),
+    "source_crs": ("来源坐标系", "Source CRS"),
+    "remarks": ("数据处理说明", "Remarks on the input"),
+    "findings": ("核查结论", "Findings"),
+    "basis": ("依据", "Legal basis"),
+    "unverified": ("引用待核", "citation not checked"),
+    "measured": ("实测", "Measured"),
+    "limit": ("限值", "Limit"),
+    "requires": ("所需文件", "Documents needed"),
+    "consent": ("已提交文件", "Documents supplied"),
+    "exemption": ("例外情形", "Exemption"),
+    "remedy": ("处理建议", "What can be done"),
+    "patches": ("图斑", "Patches"),
+    "feature": ("要素", "Feature"),
+    "kind": ("类型", "Kind"),
+    "code": ("代码", "Code"),
+    "width": ("宽度", "Width"),
+    "coordinates": ("坐标（经度, 纬度）", "Coordinates (longitude, latitude)"),
+    "more": ("点，其余见 JSON", "points; the rest is in the JSON"),
+    "reason": ("说明", "Reason"),
+    "details": ("逐地块指标", "Figures by parcel"),
+    "attribute": ("指标", "Figure"),
+    "layers": ("图层状态", "Layers"),
+    "layer": ("图层", "Layer"),
+    "edition": ("版本", "Edition"),
+    "state": ("状态", "State"),
+    "land_take": ("占地分析", "Land take"),
+    "admin": ("行政区", "Administrative unit"),
+    "scheme": ("分类体系", "Scheme"),
+    "share": ("占比", "Share"),
+    "total": ("合计", "Total"),
+    "provenance": ("数据与方法", "Provenance"),
+    "rule_set": ("规则集", "Rule set"),
+    "engine": ("计算引擎", "Engine"),
+    "parameters": ("参数", "Parameters"),
+    "digest": ("报告摘要（SHA-256）", "Digest of the report (SHA-256)"),
+    "signature": ("签名", "Signature"),
+    "unsigned": ("未签名", "not signed"),
+    "disclaimers": ("声明", "Disclaimers"),
+    "others": ("其余规则", "Other rules"),
+    "beyond": ("搜索范围内无", "none within"),
+    "yes": ("是", "yes"),
+    "no": ("否", "no"),
+}
+_ORDER: Final = (
+    "violation", "undetermined", "conditional", "warning", "pass", "not-applicable",
+)  # fmt: skip
+_UNITS: Final = {"m2": "m²", "1": ""}
+_MOST_POINTS: Final = 12
+
+
+def render_html(report: Mapping[str, Any], language: str) -> str:
+    """The page in Chinese (``zh`` and its variants) or English; the report is not changed."""
+    column = 0 if language.lower().startswith("zh") else 1
+    order = {outcome: rank for rank, outcome in enumerate(_ORDER)}
+    findings = sorted(report["findings"], key=lambda f: (order[f["outcome"]], f["rule_id"]))
+    return _template().render(
+        report=report,
+        findings=[f for f in findings if f["outcome"] not in ("pass", "not-applicable")],
+        others=[f for f in findings if f["outcome"] in ("pass", "not-applicable")],
+        language="zh-CN" if column == 0 else "en",
+        key="zh" if column == 0 else "en",
+        word={name: words[column] for name, words in _WORDS.items()},
+        icon=_ICONS,
+        overview=sketch(report["submission"]["geometry"], _worst_patches(findings), 640, 360),
+        sketch_of=lambda f: sketch(report["submission"]["geometry"], f["patches"], 300, 200),
+    )
+
+
+def _worst_patches(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        patch
+        for finding in findings
+        if finding["outcome"] not in ("pass", "not-applicable")
+        for patch in finding["patches"]
+    ]
+
+
+@cache
+def _template() -> Any:
+    environment = Environment(
+        loader=PackageLoader("planning_rules"),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        figure=_figure, number=_number, points=_points, percent=lambda share: f"{share * 100:.2f} %"
+    )
+    return environment.get_template("report.html.j2")
+
+
+def _number(value: float | None) -> str:
+    """Thousands separated, two decimals; a dash for nothing."""
+    return "—" if value is None else f"{value:,.2f}"
+
+
+def _figure(value: Mapping[str, Any] | None) -> str:
+    """A value with its unit, ``—`` for none."""
+    if value is None or value.get("value") is None:
+        return "—"
+    shown = value["value"]
+    text = f"{shown:,.2f}".rstrip("0").rstrip(".") if isinstance(shown, float) else str(shown)
+    unit = _UNITS.get(value["unit"], value["unit"])
+    sign = {"<=": "≤ ", ">=": "≥ "}.get(value.get("op", ""), "")
+    return f"{sign}{text} {unit}".rstrip()
+
+
+def _points(geometry: Mapping[str, Any]) -> tuple[list[str], int]:
+    """The first positions of a geometry as text, and how many there are."""
+    found: list[str] = []
+    total = 0
+    stack = [geometry.get("coordinates") or [g["coordinates"] for g in geometry["geometries"]]]
+    while stack:
+        value = stack.pop()
+        if value and isinstance(value[0], int | float):
+            total += 1
+            if len(found) < _MOST_POINTS:
+                found.append(f"{value[0]:.8f}, {value[1]:.8f}")
+        else:
+            stack.extend(reversed(value))
+    return found, total
