@@ -1,0 +1,108 @@
+"""Guards around all routes: hosts, headers, errors, health."""
+
+import pytest
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from gis_service.app import create_app
+from gis_service.library import Library
+
+
+def test_foreign_hosts_are_refused_and_never_reach_links(client: TestClient) -> None:
+    for host in ("evil.example", "localhost.evil.example", "127.0.0.1.evil.example"):
+        answer = client.get("/tiles/county.json", headers={"host": host})
+        assert answer.status_code == 400
+        assert "evil" not in answer.text
+    forwarded = client.get("/ogc?f=json", headers={"x-forwarded-host": "evil.example"})
+    assert "evil" not in forwarded.text
+    assert client.get("/healthz", headers={"host": "127.0.0.1:8000"}).status_code == 200
+
+
+def test_security_headers_are_on_every_answer(client: TestClient) -> None:
+    for path in ("/", "/catalog", "/nowhere", "/tiles/county/5/99/99.mvt"):
+        headers = client.get(path).headers
+        assert "default-src 'self'" in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_errors_speak_the_clients_language(client: TestClient) -> None:
+    path = "/ogc/collections/nobody/items"
+    assert "没有图层" in client.get(path, headers={"accept-language": "zh-CN"}).json()["detail"]
+    assert "no layer" in client.get(path, headers={"accept-language": "en"}).json()["detail"]
+    assert "没有图层" in client.get(path + "?lang=zh").json()["detail"]
+
+
+def test_an_unexpected_error_tells_nothing_of_the_inside(library: Library) -> None:
+    def broken(_: object) -> None:
+        raise RuntimeError("secret /etc/path SELECT")
+
+    app = create_app(library)
+    app.router.routes.insert(0, Route("/broken", broken))  # type: ignore[arg-type]
+    with TestClient(app, base_url="http://localhost", raise_server_exceptions=False) as client:
+        answer = client.get("/broken")
+    assert answer.status_code == 500
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "secret" not in answer.text
+
+
+def test_restricted_layers_answer_like_unknown_ones(library: Library) -> None:
+    catalog = library.catalog
+    hidden = tuple(
+        plan.model_copy(
+            update={
+                "layers": tuple(
+                    layer.model_copy(update={"access": "restricted"})
+                    if layer.id == "forest_land"
+                    else layer
+                    for layer in plan.layers
+                )
+            }
+        )
+        for plan in catalog.plans
+    )
+    closed = Library(
+        library.settings, library.config, catalog.model_copy(update={"plans": hidden}),
+        library.rule_set, library.pool, library.sandbox,
+    )  # fmt: skip
+    with TestClient(create_app(closed), base_url="http://localhost") as client:
+        for path in (
+            "/ogc/collections/{}", "/ogc/collections/{}/items", "/ogc/collections/{}/schema",
+            "/tiles/{}.json", "/tiles/{}/8/206/114.mvt", "/styles/{}.json", "/legends/{}.png",
+        ):  # fmt: skip
+            secret = client.get(path.format("forest_land"))
+            unknown = client.get(path.format("forest_lane"))
+            assert secret.status_code == unknown.status_code == 404
+            same = secret.json()["detail"].replace("forest_land", "forest_lane")
+            assert same == unknown.json()["detail"]
+        for path in ("/catalog", "/styles/map.json", "/identify?lon=109.6&lat=18.9",
+                     "/ogc/collections?f=json", "/ogc/api?f=json"):  # fmt: skip
+            assert "forest_land" not in client.get(path).text, path
+
+
+def test_health(client: TestClient) -> None:
+    assert client.get("/healthz").json() == {"status": "alive"}
+    assert client.get("/readyz").json() == {"status": "ready"}
+    assert "gis_requests_total" in client.get("/metrics").text
+
+
+def test_description_for_programs_and_page_for_people(client: TestClient) -> None:
+    described = client.get("/", headers={"accept": "application/json"}).json()
+    assert {link["rel"] for link in described["links"]} >= {"service-desc", "ogc", "catalog"}
+    page = client.get("/", headers={"accept": "text/html"})
+    assert page.headers["content-type"].startswith("text/html")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/assets/../index.html",
+        "/assets/%2e%2e/index.html",
+        "/assets/../../../pyproject.toml",
+        "/assets//etc/passwd",
+    ],
+)
+def test_no_file_outside_the_built_client(client: TestClient, path: str) -> None:
+    answer = client.get(path)
+    assert answer.status_code in (200, 404)
+    assert "[project]" not in answer.text
+    assert "root:" not in answer.text
