@@ -112,5 +112,5 @@ def sprite(catalog: Catalog, ratio: int = 1) -> tuple[dict[str, dict[str, int]],
 def png(image: Image.Image) -> bytes:
     """The image as a PNG; the same pixels give the same bytes."""
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=True)
+    image.save(buffer, "PNG")
     return buffer.getvalue()
