@@ -75,8 +75,12 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "disclaimers": ("声明", "Disclaimers"),
     "others": ("其余规则", "Other rules"),
     "beyond": ("搜索范围内无", "none within"),
-    "yes": ("是", "yes"),
-    "no": ("否", "no"),
+    "source-seen-excerpt": ("仅见原文摘录", "an excerpt was seen"),
+    "source-seen-news": ("仅见新闻报道", "a news report was seen"),
+    "number-seen": ("仅见文号", "only the number was seen"),
+    "name-seen": ("仅见名称", "only the name was seen"),
+    "old-text-seen": ("仅见旧文本", "an older text was seen"),
+    "codes-cross-checked": ("代码已交叉核对", "codes were cross-checked"),
 }
 _ORDER: Final = (
     "violation", "undetermined", "conditional", "warning", "pass", "not-applicable",
@@ -90,7 +94,7 @@ def render_html(report: Mapping[str, Any], language: str) -> str:
     column = 0 if language.lower().startswith("zh") else 1
     order = {outcome: rank for rank, outcome in enumerate(_ORDER)}
     findings = sorted(report["findings"], key=lambda f: (order[f["outcome"]], f["rule_id"]))
-    return _template().render(
+    page: str = _template().render(
         report=report,
         findings=[f for f in findings if f["outcome"] not in ("pass", "not-applicable")],
         others=[f for f in findings if f["outcome"] in ("pass", "not-applicable")],
@@ -101,14 +105,16 @@ def render_html(report: Mapping[str, Any], language: str) -> str:
         overview=sketch(report["submission"]["geometry"], _worst_patches(findings), 640, 360),
         sketch_of=lambda f: sketch(report["submission"]["geometry"], f["patches"], 300, 200),
     )
+    return page
 
 
 def _worst_patches(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [
         patch
         for finding in findings
-        if finding["outcome"] not in ("pass", "not-applicable")
         for patch in finding["patches"]
+        if finding["outcome"] in ("violation", "conditional", "warning")
+        or (finding["outcome"] == "undetermined" and patch["kind"] != "conflict")
     ]
 
 

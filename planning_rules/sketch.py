@@ -20,7 +20,7 @@ def sketch(
 
     The extent is that of the site; a patch that reaches beyond it (a distance line) widens it.
     """
-    outline = shapely.geometry.shape(site)
+    outline = shapely.geometry.shape(dict(site))
     shapes = [(str(patch["kind"]), shapely.geometry.shape(patch["geometry"])) for patch in patches]
     frame = _Frame.around([outline, *(shape for _, shape in shapes)], width, height)
     drawn = [f'<path class="site" d="{frame.path(outline)}"/>']
@@ -70,9 +70,8 @@ class _Frame:
                 x, y = self._place(part.coords[0])
                 lines.append(f"M{x - 2:.1f} {y - 2:.1f}h4v4h-4Z")
             elif part.geom_type == "Polygon":
-                lines.extend(
-                    self._line(ring.coords) + "Z" for ring in [part.exterior, *part.interiors]
-                )
+                rings = [part.exterior, *part.interiors]
+                lines.extend(self._line(ring.coords) + "Z" for ring in rings)
             else:
                 lines.append(self._line(part.coords))
         return "".join(lines)
