@@ -9,6 +9,7 @@ import datetime
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -19,9 +20,8 @@ from layers.database import Connection, row
 from layers.editions import Content, contents_in_force
 from layers.errors import NotFound
 from layers.features import candidates
-from planning_rules.land_take import LAND_TAKE_LAYERS
 from planning_rules.overlay import TargetFeature, TargetLayer
-from planning_rules.report import build_report
+from planning_rules.report import COUNTY, CURRENT_USE, build_report
 from planning_rules.rule_set import RuleSet
 from planning_rules.submission import Submission, read_submission
 
@@ -49,24 +49,27 @@ def check(library: Library, request: CheckRequest, *, store: bool = True) -> dic
     as_of = request.as_of or today()
     deadline_s = library.config.limits.check_deadline_s
     submission: Submission = library.sandbox.run(
-        read_submission,
+        partial(
+            read_submission,
+            source_crs=request.source_crs,
+            region_bbox=library.config.region.bbox,
+        ),
         dict(request.submission),
-        source_crs=request.source_crs,
-        region_bbox=library.config.region.bbox,
         deadline_s=deadline_s,
     )
     with library.pool.connection() as connection:
-        targets, synthetic = read_targets(connection, submission, library.rule_set, as_of)
+        targets = read_targets(connection, submission, library.rule_set, as_of)
     created = datetime.datetime.now(datetime.UTC)
     report: dict[str, Any] = library.sandbox.run(
-        build_report,
+        partial(
+            build_report,
+            report_id=str(uuid.uuid4()),
+            created=created.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        ),
         submission,
         targets,
         library.rule_set,
         as_of,
-        report_id=str(uuid.uuid4()),
-        created=created.isoformat(timespec="seconds").replace("+00:00", "Z"),
-        synthetic=synthetic,
         deadline_s=deadline_s,
     )
     if not store:
@@ -82,24 +85,23 @@ def check(library: Library, request: CheckRequest, *, store: bool = True) -> dic
 
 def read_targets(
     connection: Connection, submission: Submission, rule_set: RuleSet, as_of: datetime.date
-) -> tuple[dict[str, TargetLayer], bool]:
+) -> dict[str, TargetLayer]:
     """All layers the rules and the land-take table ask for, near the submission, in one snapshot.
 
-    The second value tells whether any of them is synthetic. A layer without an edition in force
-    is there with ``edition=None``: its rules answer "undetermined".
+    A layer without an edition in force is there with ``edition=None``: its rules answer
+    "undetermined".
     """
-    wanted = sorted({*rule_set.layers(), *LAND_TAKE_LAYERS})
+    wanted = sorted({*rule_set.layers, COUNTY, CURRENT_USE})
     connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
     try:
         with connection.transaction():
             contents = contents_in_force(connection, wanted, as_of)
-            targets = {
+            return {
                 layer: _target(connection, layer, contents.get(layer), submission, rule_set)
                 for layer in wanted
             }
     finally:
         connection.set_isolation_level(None)
-    return targets, any(content.synthetic for content in contents.values())
 
 
 def _target(
@@ -124,6 +126,8 @@ def _target(
         content.accuracy_m,
         content.coverage,
         features,
+        content.plan_id,
+        content.synthetic,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import shapely
 
-from gis_service.demo_province import DemoEdition, DemoLayer, Scale, build
+from gis_service.demo_province import DemoEdition, DemoLayer, ScaleName, build
 from gis_service.settings import ServiceConfig
 from layers.catalog import Catalog
 from layers.contents import create_content, finish_content, load_arrays, release_content
@@ -24,7 +24,7 @@ def load_demo(
     connection: Connection,
     catalog: Catalog,
     config: ServiceConfig,
-    scale: Scale,
+    scale: ScaleName,
     coast: Path | None,
     progress: Progress = lambda _, __: None,
 ) -> dict[str, int]:
@@ -45,7 +45,7 @@ def _load_edition(
     catalog: Catalog,
     config: ServiceConfig,
     edition: DemoEdition,
-    scale: Scale,
+    scale: ScaleName,
     counts: dict[str, int],
 ) -> None:
     contents: dict[str, int] = {}
@@ -73,7 +73,7 @@ def _load_layer(
     catalog: Catalog,
     config: ServiceConfig,
     layer: DemoLayer,
-    scale: Scale,
+    scale: ScaleName,
     counts: dict[str, int],
 ) -> int:
     definition = catalog.layer(layer.layer_id)

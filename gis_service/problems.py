@@ -25,10 +25,10 @@ _log = logging.getLogger(__name__)
 STATUSES: Final[dict[type[errors.GisError], HTTPStatus]] = {
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.BadParameter: HTTPStatus.BAD_REQUEST,
-    errors.LimitExceeded: HTTPStatus.CONTENT_TOO_LARGE,
-    errors.BadInput: HTTPStatus.UNPROCESSABLE_CONTENT,
+    errors.LimitExceeded: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.BadInput: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.Conflict: HTTPStatus.CONFLICT,
-    errors.GaveUp: HTTPStatus.UNPROCESSABLE_CONTENT,
+    errors.GaveUp: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.BadConfiguration: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
@@ -39,8 +39,8 @@ _TITLES: Final[dict[HTTPStatus, Text]] = {
     HTTPStatus.NOT_FOUND: Text(zh="不存在", en="Not found"),
     HTTPStatus.METHOD_NOT_ALLOWED: Text(zh="方法不允许", en="Method not allowed"),
     HTTPStatus.CONFLICT: Text(zh="状态冲突", en="Conflict"),
-    HTTPStatus.CONTENT_TOO_LARGE: Text(zh="超出限制", en="Too large"),
-    HTTPStatus.UNPROCESSABLE_CONTENT: Text(zh="输入无法处理", en="Input cannot be processed"),
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: Text(zh="超出限制", en="Too large"),
+    HTTPStatus.UNPROCESSABLE_ENTITY: Text(zh="输入无法处理", en="Input cannot be processed"),
     HTTPStatus.INTERNAL_SERVER_ERROR: Text(zh="服务内部错误", en="Internal error"),
     HTTPStatus.SERVICE_UNAVAILABLE: Text(zh="服务暂不可用", en="Temporarily unavailable"),
 }

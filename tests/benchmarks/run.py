@@ -1,0 +1,347 @@
+"""Benchmarks: this service beside the peers that are installed, in one run, on one table.
+
+    make bench                      small demo (loaded if the library is empty)
+    make bench ARGS='--scale province'
+
+Writes tests/benchmarks/RESULTS.md. Figures of one run compare with each other, not with those of
+another machine. Peers: stock pygeoapi (PostgreSQL provider), tipg, ogr2ogr.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pyogrio
+import shapely
+
+from gis_service import start
+from gis_service.checking import CheckRequest, check
+from gis_service.demo_load import load_demo
+from gis_service.demo_province import sample_sites
+from gis_service.local_postgis import running_cluster
+from gis_service.settings import Settings, load_service_config
+from layers.catalog import load_catalog
+from layers.catalog_sync import sync_catalog
+from layers.database import connect, migrate
+
+PROJECT = Path(__file__).resolve().parents[2]
+LAYER = "planned_landuse"
+Row = tuple[str, str, str]
+
+
+def timed_ms(work: Callable[[], Any], times: int) -> list[float]:
+    found = []
+    for _ in range(times):
+        began = time.perf_counter()
+        work()
+        found.append((time.perf_counter() - began) * 1000)
+    return found
+
+
+def p(values: list[float], share: float) -> float:
+    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def server(command: list[str], environment: dict[str, str], ready: str) -> Iterator[None]:
+    with tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen(
+            command, env={**os.environ, **environment}, stdout=log, stderr=subprocess.STDOUT
+        )
+        try:
+            for _ in range(600):
+                try:
+                    if httpx.get(ready, timeout=5).status_code < 500:
+                        break
+                except httpx.TransportError:
+                    time.sleep(0.2)
+                if process.poll() is not None:
+                    log.seek(0)
+                    raise SystemExit(f"{command[0]} did not start:\n{log.read()[-2000:]}")
+            yield
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def median_of(url: str, times: int = 30, **headers: str) -> float:
+    with httpx.Client(timeout=120, headers=headers) as client:
+        client.get(url).raise_for_status()
+        return statistics.median(timed_ms(lambda: client.get(url).raise_for_status(), times))
+
+
+def content_of(dsn: str) -> int:
+    with psycopg.connect(dsn) as connection:
+        found = connection.execute(
+            "SELECT content_id FROM library.layer_in_force WHERE layer_id = %s", (LAYER,)
+        ).fetchone()
+    assert found
+    return int(found[0])
+
+
+def bench_checks(settings: Settings, dsn: str, base: str) -> list[Row]:
+    rows: list[Row] = []
+    sites = [(site_id, feature) for site_id, _, _, feature in sample_sites()]
+    one = settings.model_copy(update={"check_processes": 1})
+    with start.library(one, dsn) as library:
+        for site_id, feature in sites:
+            check(library, CheckRequest(feature))
+            found = timed_ms(lambda feature=feature: check(library, CheckRequest(feature)), 60)
+            rows.append(
+                (f"check `{site_id}`, in process, report stored", f"p50 {p(found, 0.5):.1f} ms",
+                 f"p95 {p(found, 0.95):.1f} ms")
+            )  # fmt: skip
+    url = f"{base}/ogc/processes/conflict-check/execution"
+    with httpx.Client(timeout=60) as client:
+        for site_id, feature in sites[:1]:
+            body = {"inputs": {"submission": feature}}
+            found = timed_ms(lambda body=body: client.post(url, json=body).raise_for_status(), 60)
+            rows.append(
+                (f"check `{site_id}`, over HTTP", f"p50 {p(found, 0.5):.1f} ms",
+                 f"p95 {p(found, 0.95):.1f} ms")
+            )  # fmt: skip
+    return rows
+
+
+def bench_items(dsn: str, base: str) -> list[Row]:
+    ours = median_of(f"{base}/ogc/collections/{LAYER}/items?limit=1000")
+    rows: list[Row] = [("1,000 items (GeoJSON, CRS84), ours", f"{ours:.1f} ms", "1×")]
+    for name, run in (("stock pygeoapi 0.24", _pygeoapi_ms), ("tipg", _tipg_ms)):
+        try:
+            peer = run(dsn)
+            rows.append((f"1,000 items, {name}", f"{peer:.1f} ms", f"{peer / ours:.1f}×"))
+        except Exception as error:  # a peer that cannot be had is named, not hidden
+            rows.append((f"1,000 items, {name}", "not measured", str(error).splitlines()[0][:80]))
+    return rows
+
+
+def _pygeoapi_ms(dsn: str) -> float:
+    """Stock provider on the same partition, declared in its CRS (it then transforms to CRS84)."""
+    table, port = f"feature_{content_of(dsn)}", free_port()
+    config = {
+        "server": {
+            "bind": {"host": "127.0.0.1", "port": port}, "url": f"http://127.0.0.1:{port}",
+            "mimetype": "application/json", "encoding": "utf-8", "languages": ["en-US"],
+            "limits": {"default_items": 10, "max_items": 10_000},
+            "map": {"url": "x", "attribution": "x"},
+        },
+        "logging": {"level": "ERROR"},
+        "metadata": {
+            "identification": {"title": "x", "description": "x", "keywords": ["x"],
+                               "keywords_type": "theme", "terms_of_service": "x", "url": "x"},
+            "license": {"name": "x"}, "provider": {"name": "x"}, "contact": {"name": "x"},
+        },
+        "resources": {
+            "landuse": {
+                "type": "collection", "title": "x", "description": "x", "keywords": ["x"],
+                "links": [], "extents": {"spatial": {"bbox": [107, 17, 112, 21]}},
+                "providers": [{
+                    "type": "feature", "name": "PostgreSQL",
+                    "data": _sqlalchemy_url(dsn), "id_field": "fid", "table": table,
+                    "geom_field": "geom", "options": {"search_path": ["library", "public"]},
+                    "crs": ["http://www.opengis.net/def/crs/OGC/1.3/CRS84"],
+                    "storage_crs": "http://www.opengis.net/def/crs/EPSG/0/4490",
+                }],
+            }
+        },
+    }  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        config_file, openapi_file = Path(folder) / "config.json", Path(folder) / "openapi.json"
+        config_file.write_text(json.dumps(config))
+        environment = {"PYGEOAPI_CONFIG": str(config_file), "PYGEOAPI_OPENAPI": str(openapi_file)}
+        subprocess.run(
+            [str(Path(sys.executable).with_name("pygeoapi")), "openapi", "generate",
+             str(config_file), "--output-file", str(openapi_file)],
+            env={**os.environ, **environment}, check=True, capture_output=True,
+        )  # fmt: skip
+        command = [sys.executable, "-m", "uvicorn", "pygeoapi.starlette_app:APP",
+                   "--port", str(port), "--log-level", "error"]  # fmt: skip
+        ready = f"http://127.0.0.1:{port}/collections/landuse?f=json"
+        with server(command, environment, ready):
+            return median_of(
+                f"http://127.0.0.1:{port}/collections/landuse/items?limit=1000&f=json", 10
+            )
+
+
+def _sqlalchemy_url(dsn: str) -> str:
+    return dsn.replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+def _tipg_ms(dsn: str) -> float:
+    table, port = f"library.feature_{content_of(dsn)}", free_port()
+    environment = {"DATABASE_URL": dsn, "TIPG_DB_SCHEMAS": '["library"]',
+                   "TIPG_DB_TABLES": json.dumps([table]),
+                   "TIPG_MAX_FEATURES_PER_QUERY": "10000"}  # fmt: skip
+    command = [sys.executable, "-m", "uvicorn", "tipg.main:app", "--port", str(port),
+               "--log-level", "error"]  # fmt: skip
+    with server(command, environment, f"http://127.0.0.1:{port}/collections/{table}"):
+        return median_of(
+            f"http://127.0.0.1:{port}/collections/{table}/items?limit=1000&f=geojson", 20
+        )
+
+
+def bench_tiles(base: str) -> list[Row]:
+    with httpx.Client(timeout=60) as client:
+        tile = httpx.get(f"{base}/tiles/{LAYER}.json").json()["tiles"][0]
+        west, south = 110.28, 19.90
+        cold, warm, sizes = [], [], []
+        for step in range(40):
+            x, y = _tile_of(west + step * 0.003, south + step * 0.002, 14)
+            url = tile.format(z=14, x=x, y=y)
+            began = time.perf_counter()
+            answer = client.get(url)
+            cold.append((time.perf_counter() - began) * 1000)
+            warm += timed_ms(lambda url=url: client.get(url), 3)
+            sizes.append(int(answer.headers.get("content-length", 0)))
+    return [
+        ("z14 tile, first request", f"p50 {p(cold, 0.5):.1f} ms", f"p95 {p(cold, 0.95):.1f} ms"),
+        ("z14 tile, again", f"p50 {p(warm, 0.5):.2f} ms", f"p95 {p(warm, 0.95):.2f} ms"),
+        ("z14 tile, gzip", f"median {statistics.median(sizes):,.0f} B", f"max {max(sizes):,} B"),
+    ]
+
+
+def _tile_of(lon: float, lat: float, z: int) -> tuple[int, int]:
+    import math
+
+    x = int((lon + 180) / 360 * 2**z)
+    y = int((1 - math.asinh(math.tan(math.radians(lat))) / math.pi) / 2 * 2**z)
+    return x, y
+
+
+def bench_import(dsn: str, settings: Settings) -> list[Row]:
+    if shutil.which("ogr2ogr") is None:
+        return [("import beside ogr2ogr", "not measured", "apt-get install gdal-bin")]
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "landuse.gpkg"
+        count = _export(dsn, file)
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute("DROP SCHEMA IF EXISTS bench_ogr CASCADE")
+            connection.execute("CREATE SCHEMA bench_ogr")
+        began = time.perf_counter()
+        subprocess.run(
+            ["ogr2ogr", "-f", "PostgreSQL", f"PG:{_key_value(dsn)}", str(file), "-nln",
+             "bench_ogr.landuse", "-nlt", "PROMOTE_TO_MULTI", "--config", "PG_USE_COPY", "YES"],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        plain_s = time.perf_counter() - began
+        program = str(Path(sys.executable).with_name("gis-service"))
+        environment = {**os.environ, "DATABASE_URL": dsn}
+        began = time.perf_counter()
+        done = subprocess.run(
+            [program, "import", str(file), "--plan", "overall-plan", "--layer", LAYER, "--json"],
+            env=environment, capture_output=True, check=False,
+        )  # fmt: skip
+        ours_s = time.perf_counter() - began
+        report = json.loads(done.stdout)
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute("DROP SCHEMA bench_ogr CASCADE")
+    note = f"{ours_s / plain_s:.1f}× its time"
+    return [
+        (f"ogr2ogr, {count:,} polygons to table and index", f"{count / plain_s:,.0f} rows/s",
+         f"{plain_s:.1f} s"),
+        (f"import, {report['accepted']:,} accepted (checked, measured, digest)",
+         f"{count / ours_s:,.0f} rows/s", f"{ours_s:.1f} s, {note}"),
+    ]  # fmt: skip
+
+
+def _export(dsn: str, file: Path) -> int:
+    with psycopg.connect(dsn) as connection:
+        found = connection.execute(
+            "SELECT feature_id, attributes ->> 'landuse_code', ST_AsBinary(geom)"
+            " FROM library.feature WHERE content_id = %s LIMIT 300000",
+            (content_of(dsn),),
+        ).fetchall()
+    ids, codes, shapes = zip(*found, strict=True)
+    pyogrio.raw.write(
+        str(file), shapely.to_wkb(shapely.multipolygons(
+            [list(shapely.get_parts(shapely.from_wkb(s))) for s in shapes])),
+        [list(ids), list(codes)], ["parcel_id", "landuse_code"],
+        geometry_type="MultiPolygon", crs="EPSG:4490", layer="landuse",
+    )  # fmt: skip
+    return len(found)
+
+
+def _key_value(dsn: str) -> str:
+    return psycopg.conninfo.make_conninfo(dsn)
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    arguments.add_argument("--scale", default="small", choices=("small", "province"))
+    arguments.add_argument("--data-dir", type=Path, default=PROJECT / ".data" / "bench")
+    asked = arguments.parse_args()
+    settings = Settings().model_copy(update={"data_dir": asked.data_dir / asked.scale})
+    with running_cluster(settings.data_dir, say=print) as cluster:
+        dsn = cluster.dsn()
+        catalog = load_catalog(settings.config_dir)
+        with connect(dsn) as connection:
+            migrate(connection)
+            sync_catalog(connection, catalog)
+        load_note = ""
+        if start.is_empty(dsn):
+            began = time.perf_counter()
+            with connect(dsn) as connection:
+                config = load_service_config(settings.config_dir)
+                load_demo(connection, catalog, config, asked.scale, start.coast_file(settings))
+            load_note = f"; demo built and published in {time.perf_counter() - began:.0f} s"
+        with psycopg.connect(dsn) as connection:
+            (total,) = connection.execute(
+                "SELECT sum(c.feature_count) FROM library.layer_in_force AS l"
+                " INNER JOIN library.layer_content AS c ON c.id = l.content_id"
+            ).fetchone() or (0,)
+        port = free_port()
+        base = f"http://localhost:{port}"
+        program = str(Path(sys.executable).with_name("gis-service"))
+        environment = {"DATABASE_URL": dsn, "PORT": str(port)}
+        rows: list[Row] = []
+        with server([program, "serve"], environment, f"{base}/readyz"):
+            rows += bench_tiles(base)
+            rows += bench_items(dsn, base)
+            rows += bench_checks(settings, dsn, base)
+        rows += bench_import(dsn, settings)
+    write(asked.scale, int(total), load_note, rows)
+
+
+def write(scale: str, total: int, load_note: str, rows: list[Row]) -> None:
+    day = datetime.datetime.now(datetime.UTC).date()
+    lines = [
+        f"## {scale}: {total:,} features in force{load_note}",
+        "",
+        f"{day}, {os.cpu_count()} cores, {platform.python_implementation()} "
+        f"{platform.python_version()}",
+        "",
+        "| what | figure | beside |",
+        "|---|---|---|",
+        *(f"| {what} | {figure} | {beside} |" for what, figure, beside in rows),
+        "",
+    ]
+    file = Path(__file__).with_name("RESULTS.md")
+    old = file.read_text("utf-8") if file.is_file() else "# Results\n\nWritten by `make bench`.\n"
+    kept = [part for part in old.split("\n## ") if not part.startswith(f"{scale}:")]
+    file.write_text("\n## ".join([*kept, "\n".join(lines).removeprefix("## ")]).rstrip() + "\n")
+    print("\n".join(lines))  # noqa: T201 - the table is what this program is for
+
+
+if __name__ == "__main__":
+    main()
