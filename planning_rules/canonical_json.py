@@ -9,6 +9,7 @@ outside the basic plane. Whole floats are turned into integers first; the others
 import hashlib
 import json
 import math
+from datetime import date
 from typing import Any, Final
 
 import rfc8785
@@ -31,6 +32,15 @@ def canonical(value: Any) -> bytes:
         ).encode()  # fmt: skip
     except (_NeedsReference, TypeError):
         return rfc8785.dumps(value)
+
+
+def json_value(value: Any) -> Any:
+    """Tuples as lists, dates as ISO text, keys as text: what JSON would hold."""
+    if isinstance(value, dict):
+        return {str(key): json_value(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_value(inner) for inner in value]
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def sha256_of(value: Any) -> str:

@@ -19,7 +19,7 @@ import shapely
 from layers.area import INVERSE_FLATTENING, MU_M2, SEMI_MAJOR_M
 from layers.crs import GRID_DEG, STORAGE_SRID
 from layers.text import Text
-from planning_rules.canonical_json import canonical
+from planning_rules.canonical_json import canonical, json_value
 from planning_rules.engine import Bench, judge
 from planning_rules.finding import Finding, text_json, worst
 from planning_rules.land_take import land_take
@@ -158,16 +158,10 @@ def _submission(submission: Submission) -> dict[str, Any]:
         "declared_area_m2": submission.declared_area_m2,
         "dimension": submission.dimension,
         "attributes": dict(submission.attributes),
-        "geometry": _lists(geometry),
+        "geometry": json_value(geometry),
         "repairs": [remark.as_json() for remark in submission.repairs],
         "notes": [remark.as_json() for remark in submission.notes],
     }
-
-
-def _lists(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _lists(inner) for key, inner in value.items()}
-    return [_lists(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _layers(bench: Bench, rule_set: RuleSet, findings: list[Finding]) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from layers.errors import BadConfiguration
 from layers.text import Text
-from planning_rules.canonical_json import sha256_of
+from planning_rules.canonical_json import json_value, sha256_of
 from planning_rules.quantity import Quantity
 from planning_rules.rule import Model, Rule, Tolerance, UseVerdict, Words
 
@@ -218,7 +218,7 @@ def _build(merged: dict[str, Any], attributes: list[Any], path: Path) -> RuleSet
                 "rules": rules,
                 "matrices": merged.get("matrices", []),
                 "attributes": attributes,
-                "sha256": sha256_of(_plain(content)),
+                "sha256": sha256_of(json_value(content)),
             }
         )
     except ValidationError as error:
@@ -240,12 +240,3 @@ def _fault(fault: Any, merged: dict[str, Any]) -> str:
         rules = sorted(merged["rules"], key=lambda r: (str(r["id"]), str(r["version"])))
         steps[:2] = [rules[steps[1]]["id"]]
     return f"{'.'.join(str(step) for step in steps) or 'file'}: {fault['msg']}"
-
-
-def _plain(value: Any) -> Any:
-    """YAML values as JSON values: dates as ISO text, keys as text."""
-    if isinstance(value, dict):
-        return {str(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner) for inner in value]
-    return value.isoformat() if isinstance(value, date) else value

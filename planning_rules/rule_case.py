@@ -1,0 +1,193 @@
+"""Rule cases: small worked examples that a planner can write, and that every rule must pass.
+
+A case draws a site and plan features in metres east and north of an origin, names the attributes
+of the submission and says what the rule must find::
+
+    rule: HN-PBF-001
+    cases:
+    - name: the site lies half on farmland
+      kind: hit                                    # hit, miss, touch, exemption or other
+      site: {rectangle: [0, 0, 100, 100]}          # west, south, east, north
+      attributes: {land_take: true}
+      layers:
+        permanent_basic_farmland:
+          features: [{rectangle: [50, 0, 200, 100]}]
+      expect: {outcome: violation, value: 5000, patches: {conflict: 1}}
+
+Shapes: ``rectangle``, ``polygon``, ``line`` (lists of [x, y]) and ``point``. A layer that is not
+named is in force without features; ``coverage: none`` takes it out of force.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import shapely
+import yaml
+from pydantic import Field, ValidationError
+from shapely.geometry.base import BaseGeometry
+
+from layers.crs import LocalPlane, snap
+from layers.errors import BadConfiguration
+from planning_rules.canonical_json import json_value
+from planning_rules.engine import judge
+from planning_rules.finding import Finding, FindingOutcome
+from planning_rules.overlay import TargetFeature, TargetLayer
+from planning_rules.patch import PatchKind
+from planning_rules.rule import Model, Words
+from planning_rules.rule_set import RuleSet
+from planning_rules.submission import read_submission
+
+ORIGIN: Final = LocalPlane.at(109.8, 19.2)
+_WORLD: Final = (109.0, 18.5, 110.6, 19.9)
+_DEFAULT_DAY: Final = date(2026, 5, 1)
+
+
+class Shape(Model):
+    """Exactly one drawing, in metres east and north of the origin."""
+
+    rectangle: tuple[float, float, float, float] | None = None
+    polygon: tuple[tuple[float, float], ...] | None = None
+    line: tuple[tuple[float, float], ...] | None = None
+    point: tuple[float, float] | None = None
+    attributes: dict[str, Any] = Field(default_factory=dict)
+
+    def geometry(self) -> BaseGeometry:
+        """The drawing as stored: lon/lat on the grid."""
+        if self.rectangle is not None:
+            drawn: BaseGeometry = shapely.box(*self.rectangle)
+        elif self.polygon is not None:
+            drawn = shapely.Polygon(self.polygon)
+        elif self.line is not None:
+            drawn = shapely.LineString(self.line)
+        elif self.point is not None:
+            drawn = shapely.Point(self.point)
+        else:
+            raise BadConfiguration(
+                "A shape needs rectangle, polygon, line or point.",
+                "图形须给出 rectangle、polygon、line 或 point。",
+            )
+        stored: BaseGeometry = snap(np.array([ORIGIN.to_degrees(drawn)], dtype=object))[0]
+        return stored
+
+
+class CaseLayer(Model):
+    """One layer of a case; accuracy 0 unless the case is about accuracy."""
+
+    features: tuple[Shape, ...] = ()
+    accuracy_m: float = 0.0
+    coverage: Literal["everywhere", "none"] | tuple[float, float, float, float] = "everywhere"
+
+    def target(self, name: str) -> TargetLayer:
+        """The layer as the engine takes it."""
+        coverage: BaseGeometry | None = None
+        if self.coverage == "everywhere":
+            coverage = shapely.box(*_WORLD)
+        if not isinstance(self.coverage, str):
+            coverage = Shape(rectangle=self.coverage).geometry()
+        features = tuple(
+            TargetFeature(i, f"F{i}", dict(shape.attributes), (shapely.to_wkb(shape.geometry()),))
+            for i, shape in enumerate(self.features, start=1)
+        )
+        blob = None if coverage is None else shapely.to_wkb(coverage)
+        edition = None if coverage is None else 1
+        return TargetLayer(name, edition, None, self.accuracy_m, blob, features, synthetic=True)
+
+
+class Expectation(Model):
+    """What the finding must say; an open field is not checked. ``value`` to 0.1 %."""
+
+    outcome: FindingOutcome
+    value: float | None = None
+    exemption: Words | None = None
+    patches: dict[PatchKind, int] | None = None
+
+
+class RuleCase(Model):
+    """One worked example."""
+
+    name: Words
+    kind: Literal["hit", "miss", "touch", "exemption", "other"]
+    as_of: date = _DEFAULT_DAY
+    site: Shape
+    attributes: dict[str, Any] = Field(default_factory=dict)
+    layers: dict[str, CaseLayer] = Field(default_factory=dict)
+    expect: Expectation
+
+
+class CaseFile(Model):
+    """All cases of one rule."""
+
+    rule: Words
+    cases: tuple[RuleCase, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """A case with the finding and everything in which it differs from what was expected."""
+
+    rule_id: str
+    case: RuleCase
+    finding: Finding | None
+    differences: tuple[str, ...]
+
+
+def load_cases(folder: Path) -> list[CaseFile]:
+    """All case files of a folder, by name; ``BadConfiguration`` names file and key."""
+    files = []
+    for path in sorted(folder.glob("*.yml")):
+        try:
+            files.append(CaseFile.model_validate(yaml.safe_load(path.read_text("utf-8"))))
+        except (ValidationError, yaml.YAMLError) as error:
+            raise BadConfiguration(
+                f"{path.name}: {str(error)[:400]}", f"规则用例 {path.name} 有误：{str(error)[:400]}"
+            ) from error
+    return files
+
+
+def run_cases(files: list[CaseFile], rule_set: RuleSet) -> Iterator[CaseResult]:
+    """Judge every case and compare."""
+    for file in files:
+        for case in file.cases:
+            yield run_case(file.rule, case, rule_set)
+
+
+def run_case(rule_id: str, case: RuleCase, rule_set: RuleSet) -> CaseResult:
+    """Judge one case through the same doors as a submission of an applicant."""
+    feature = {
+        "type": "Feature",
+        "properties": json_value(case.attributes),
+        "geometry": json_value(shapely.geometry.mapping(case.site.geometry())),
+    }
+    submission = read_submission(feature, region_bbox=_WORLD)
+    drawn = {name: layer.target(name) for name, layer in case.layers.items()}
+    targets = {name: drawn.get(name) or CaseLayer().target(name) for name in rule_set.layers}
+    findings = judge(submission, targets, rule_set, case.as_of)
+    finding = next((f for f in findings if f.rule.id == rule_id), None)
+    if finding is None:
+        return CaseResult(rule_id, case, None, (f"there is no rule {rule_id}",))
+    return CaseResult(rule_id, case, finding, tuple(_differences(case.expect, finding)))
+
+
+def _differences(expect: Expectation, finding: Finding) -> Iterator[str]:
+    if finding.outcome != expect.outcome:
+        said = finding.message.en
+        yield f"outcome {finding.outcome}, expected {expect.outcome}: {said}"
+    if expect.exemption is not None and finding.exemption != expect.exemption:
+        yield f"exemption {finding.exemption}, expected {expect.exemption}"
+    measured = finding.result.measured.value if finding.result and finding.result.measured else None
+    if expect.value is not None and not _close(measured, expect.value):
+        yield f"value {measured}, expected {expect.value}"
+    if expect.patches is not None:
+        patches = finding.result.patches if finding.result else ()
+        counted: Mapping[str, int] = Counter(patch.kind for patch in patches)
+        if dict(counted) != {k: n for k, n in expect.patches.items() if n}:
+            yield f"patches {dict(counted)}, expected {expect.patches}"
+
+
+def _close(measured: float | None, expected: float) -> bool:
+    return measured is not None and abs(measured - expected) <= max(0.02, abs(expected) / 1000)
