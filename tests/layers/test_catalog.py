@@ -41,7 +41,7 @@ LAYERS = {
     "current-landuse-survey": {"current_landuse": "parcel_id landuse_code code_scheme name"},
     "administrative-divisions": {
         "county": "admin_code name name_en",
-        "town_place": "name name_en kind",
+        "town_place": "place_id name name_en kind",
     },
 }
 PERSONAL_FIELDS = {"CFZR", "ZMC", "ZZRR", "ZRRZJHM", "ZRRMC", "LXDH", "JZDZ"}
@@ -230,7 +230,7 @@ def test_control_lines_speak_for_the_region_and_land_use_for_its_parcels(shipped
             "type: string, in_tiles: true, personal: true",
             ("overall-plan.yml", "personal"),
         ),
-        ("codes/forest-types.csv", "# zh: 森林类别\n", "", ("forest-types.csv", "title.zh")),
+        ("codes/forest-types.csv", "# zh: 林地类型\n", "", ("forest-types.csv", "title.zh")),
     ],
 )
 def test_a_wrong_file_is_an_error_with_its_place(
