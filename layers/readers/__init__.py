@@ -1,1 +1,71 @@
-"""Readers: one file for each format departments send."""
+"""Readers of foreign files, one module a format, behind one entry.
+
+They run inside ``layers.sandbox`` only. ``open_source`` recognises the content, checks and
+prepares it in the job's own folder, and ``stream`` reads it batch by batch.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from layers.errors import UnreadableFile
+from layers.readers.archive import unpack
+from layers.readers.flatgeobuf import open_flatgeobuf
+from layers.readers.geojson import open_geojson
+from layers.readers.geopackage import choose_layer, open_geopackage
+from layers.readers.recognise import SUFFIXES, Format, recognise
+from layers.readers.shapefile import open_shapefile
+from layers.readers.source import Batch, Note, Source, stream
+
+__all__ = ["Batch", "Note", "Source", "open_source", "stream"]
+
+_Opener = Callable[[Path, Path, str | None], Source]
+_OPENERS: Final[dict[Format, _Opener]] = {
+    "geopackage": open_geopackage,
+    "geojson": open_geojson,
+    "shapefile": open_shapefile,
+    "flatgeobuf": open_flatgeobuf,
+}
+_MAIN_SUFFIXES: Final = frozenset({".shp", ".gpkg", ".geojson", ".json", ".fgb"})
+
+
+def open_source(path: Path, job_dir: Path, layer: str | None = None) -> Source:
+    """Recognise and prepare a file, a folder with one shapefile, or an archive.
+
+    ``layer`` names the layer where there are several (a table of a GeoPackage, a shapefile in an
+    archive). Nothing outside the file, its siblings and ``job_dir`` is read; nothing outside
+    ``job_dir`` is written.
+    """
+    if path.is_dir():
+        return _open_one_of(sorted(path.iterdir()), job_dir, layer)
+    if not path.is_file():
+        raise UnreadableFile("There is no such file.", "文件不存在。", code="no-file")
+    found = recognise(path)
+    if found == "zip":
+        return _open_one_of(unpack(path, job_dir / "unpacked"), job_dir, layer)
+    return _OPENERS[found](_suffixed(path, found, job_dir), job_dir, layer)
+
+
+def _suffixed(path: Path, found: Format, job_dir: Path) -> Path:
+    """A link with the usual suffix for an upload without one; GDAL looks at it as well."""
+    if path.suffix.lower() in SUFFIXES or found == "shapefile":
+        return path
+    suffix = next(suffix for suffix, name in SUFFIXES.items() if name == found)
+    link = job_dir / f"upload{suffix}"
+    link.symlink_to(path.resolve())
+    return link
+
+
+def _open_one_of(paths: list[Path], job_dir: Path, layer: str | None) -> Source:
+    mains = [path for path in paths if path.suffix.lower() in _MAIN_SUFFIXES and path.is_file()]
+    if len(mains) == 1 and recognise(mains[0]) != "shapefile":
+        return open_source(mains[0], job_dir, layer)
+    stems = [path.stem for path in mains]
+    stem = choose_layer("archive", stems, layer)
+    chosen = mains[stems.index(stem)]
+    found = recognise(chosen)
+    if found == "zip":
+        raise UnreadableFile(
+            "The archive holds another archive.", "压缩包内还有压缩包。", code="nested-archive"
+        )
+    return _OPENERS[found](chosen, job_dir, None)
