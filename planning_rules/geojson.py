@@ -68,10 +68,12 @@ class GeometryReader:
         kind = value.get("type") if isinstance(value, dict) else None
         if kind == "GeometryCollection":
             return self._collection(value, at)
-        if kind not in _DIMENSION:
+        if not isinstance(kind, str) or kind not in _DIMENSION:
             _refuse(
                 at + "/type",
-                Text(en=f"unknown geometry type '{kind}'", zh=f"未知的几何类型“{kind}”"),
+                Text(
+                    en=f"unknown geometry type '{kind!s:.40}'", zh=f"未知的几何类型“{kind!s:.40}”"
+                ),
             )
         self.dimensions.add(_DIMENSION[kind])
         coordinates, at = value.get("coordinates"), at + "/coordinates"

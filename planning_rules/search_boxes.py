@@ -25,7 +25,9 @@ def boxes_around(geometry: BaseGeometry, margin_m: float) -> list[Box]:
     count = 1
     while open_boxes:
         waste, _, part = heapq.heappop(open_boxes)
-        halves = _halves(part) if waste < 0 and len(open_boxes) + len(done) < _MOST_BOXES else []
+        halves = (
+            _halves(part) if waste < 0 and len(open_boxes) + len(done) + 2 <= _MOST_BOXES else []
+        )
         if not halves:
             done.append(part)
         for half in halves:
