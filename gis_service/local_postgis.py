@@ -11,30 +11,27 @@ import fcntl
 import hashlib
 import logging
 import os
-import pwd
 import re
 import shlex
 import shutil
 import signal
-import stat
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
 
+from gis_service.postgis_programs import Programs, ServerUser
 from layers.errors import Unavailable
 
 ROLE = "gis"
 DATABASE = "gis"
-OLDEST_MAJOR = 15
-DEBIAN_PROGRAMS = Path("/usr/lib/postgresql")
 # Where clusters go that the server's user cannot reach in the data folder itself.
 ELSEWHERE = Path("/var/lib/gis-service")
 # sun_path holds 108 bytes with the closing zero; the server adds a lock file beside the socket.
@@ -66,21 +63,16 @@ def running_cluster(
     the block as Ctrl-C does, unless the caller has handlers of its own for them.
     """
     caller = os.getpid()
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        data_dir = data_dir.resolve()
-        users = os.open(data_dir / "postgis.users", os.O_RDONLY | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise Unavailable(
-            f"cannot use the data folder {data_dir}: {error.strerror}; name another by DATA_DIR=",
-            f"无法使用数据目录 {data_dir}：{error.strerror}；请用 DATA_DIR= 指定其他目录",
-        ) from error
-    try:
+    with ExitStack() as locks:
+        with _said_plainly(data_dir):
+            data_dir.mkdir(parents=True, exist_ok=True)
+            data_dir = data_dir.resolve()
+            users = locks.enter_context(_lock_file(data_dir / "postgis.users"))
+            gate = locks.enter_context(_lock_file(data_dir / "postgis.gate"))
         server = _Server.of(data_dir, durable, say)
-        gate = data_dir / "postgis.gate"
         with _unwound_by_signals():
             try:
-                with _only_one(gate):
+                with _said_plainly(data_dir), _only_one(gate):
                     alone = _try_exclusive(users)
                     fcntl.flock(users, fcntl.LOCK_SH)
                     server.bring_up(alone)
@@ -91,8 +83,27 @@ def running_cluster(
                     with _undisturbed(), _only_one(gate):
                         if _try_exclusive(users):
                             server.stop()
+
+
+@contextmanager
+def _lock_file(path: Path) -> Iterator[int]:
+    lock = os.open(path, os.O_RDONLY | os.O_CREAT, 0o600)
+    try:
+        yield lock
     finally:
-        os.close(users)
+        os.close(lock)
+
+
+@contextmanager
+def _said_plainly(data_dir: Path) -> Iterator[None]:
+    """Turn what the file system refuses (rights, room, a file in the way) into one line."""
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable(
+            f"cannot use the data folder {data_dir}: {error}; name another by DATA_DIR=",
+            f"无法使用数据目录 {data_dir}：{error}；请用 DATA_DIR= 指定其他目录",
+        ) from error
 
 
 @contextmanager
@@ -124,14 +135,13 @@ def _undisturbed() -> Iterator[None]:
 
 
 @contextmanager
-def _only_one(path: Path) -> Iterator[None]:
+def _only_one(gate: int) -> Iterator[None]:
     """Wait for the exclusive lock under which the cluster is started or stopped."""
-    gate = os.open(path, os.O_RDONLY | os.O_CREAT, 0o600)
+    fcntl.flock(gate, fcntl.LOCK_EX)
     try:
-        fcntl.flock(gate, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(gate)
+        fcntl.flock(gate, fcntl.LOCK_UN)
 
 
 def _try_exclusive(lock: int) -> bool:
@@ -144,130 +154,11 @@ def _try_exclusive(lock: int) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Programs:
-    """One installed PostgreSQL that has PostGIS."""
-
-    folder: Path
-    major: int
-    lz4: bool
-
-    @classmethod
-    def find(cls, needed_major: int | None = None) -> "Programs":
-        """Take the newest that fits; a cluster can only be opened by the version that made it."""
-        found = [p for folder in _program_folders() if (p := cls._in(folder)) is not None]
-        fitting = [p for p in found if needed_major in (None, p.major)]
-        if fitting:
-            return max(fitting, key=lambda p: p.major)
-        major = needed_major or OLDEST_MAJOR
-        raise Unavailable(
-            f"no PostgreSQL {major} with PostGIS on this machine: run scripts/setup, or "
-            f"apt-get install postgresql-{major}-postgis-3, or give DATABASE_URL=",
-            f"本机没有带 PostGIS 的 PostgreSQL {major}：请运行 scripts/setup，或执行 "
-            f"apt-get install postgresql-{major}-postgis-3，或指定 DATABASE_URL=",
-        )
-
-    @classmethod
-    def _in(cls, folder: Path) -> "Programs | None":
-        try:
-            version = _output(folder / "pg_ctl", "--version")
-            shared = _output(folder / "pg_config", "--sharedir").strip()
-            configured = _output(folder / "pg_config", "--configure")
-        except (OSError, subprocess.CalledProcessError):
-            return None
-        major = re.search(r"\) (\d+)", version)
-        has_postgis = Path(shared, "extension", "postgis.control").exists()
-        if major is None or int(major[1]) < OLDEST_MAJOR or not has_postgis:
-            return None
-        return cls(folder, int(major[1]), "--with-lz4" in configured)
-
-
-def _program_folders() -> list[Path]:
-    folders = sorted(DEBIAN_PROGRAMS.glob("*/bin"))
-    on_path = shutil.which("pg_ctl")
-    return [*folders, Path(on_path).resolve().parent] if on_path else folders
-
-
-def _output(program: Path, argument: str) -> str:
-    return subprocess.run(
-        [program, argument], check=True, capture_output=True, text=True, env=_environment()
-    ).stdout
-
-
-def _environment() -> dict[str, str]:
-    """Leave out PGDATA, PGOPTIONS and the like, which would lead the programs elsewhere."""
-    kept = {name: text for name, text in os.environ.items() if not name.startswith("PG")}
-    return kept | {"LC_ALL": "C"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Owner:
-    """The user the server runs as; PostgreSQL refuses to run as root."""
-
-    uid: int
-    gid: int
-
-    @classmethod
-    def choose(cls, existing: Path) -> "_Owner":
-        """Take the caller; for root the owner of what exists, else an unprivileged user."""
-        caller = os.geteuid()
-        holder = existing.stat() if existing.exists() else None
-        if caller != 0 and holder is not None and holder.st_uid != caller:
-            raise Unavailable(
-                f"{existing} belongs to user {holder.st_uid}: run as that user, "
-                "or name another folder by DATA_DIR=",
-                f"{existing} 属于用户 {holder.st_uid}：请以该用户运行，或用 DATA_DIR= 指定其他目录",
-            )
-        if caller != 0:
-            return cls(caller, os.getegid())
-        if holder is not None and holder.st_uid != 0:
-            return cls(holder.st_uid, holder.st_gid)
-        try:
-            entry = pwd.getpwnam("postgres")
-        except KeyError:
-            entry = pwd.getpwnam("nobody")
-        return cls(entry.pw_uid, entry.pw_gid)
-
-    def run(self, *command: str | Path) -> subprocess.CompletedProcess[str]:
-        """Run a program as this user, away from the terminal's Ctrl-C."""
-        root = os.geteuid() == 0
-        return subprocess.run(
-            command,
-            check=False,
-            capture_output=True,
-            text=True,
-            cwd="/",
-            env=_environment(),
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-            user=self.uid if root else None,
-            group=self.gid if root else None,
-            extra_groups=[] if root else None,
-        )
-
-    def reaches(self, folder: Path) -> bool:
-        """Tell whether this user may pass through ``folder`` (asked of the kernel, not guessed)."""
-        return os.geteuid() != 0 or self.run("/usr/bin/test", "-x", folder).returncode == 0
-
-    def make_folder(self, folder: Path) -> None:
-        """Make a folder that only this user enters; refuse one that somebody else laid there."""
-        folder.mkdir(mode=0o700, exist_ok=True)
-        there = folder.lstat()
-        if os.geteuid() == 0 and there.st_uid == 0:
-            os.chown(folder, self.uid, self.gid, follow_symlinks=False)
-            there = folder.lstat()
-        if not stat.S_ISDIR(there.st_mode) or there.st_uid != self.uid or there.st_mode & 0o077:
-            raise Unavailable(
-                f"{folder} is not a private folder of user {self.uid}: remove it and start again",
-                f"{folder} 不是用户 {self.uid} 的私有目录：请删除后重试",
-            )
-
-
-@dataclass(frozen=True, slots=True)
 class _Server:
     """One cluster on disk and what starts and stops it."""
 
     programs: Programs
-    owner: _Owner
+    owner: ServerUser
     home: Path
     socket_dir: Path
     durable: bool
@@ -278,11 +169,11 @@ class _Server:
         """Settle where the cluster of a data folder lives and who runs it."""
         mark = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:12]
         home = data_dir / "postgis"
-        owner = _Owner.choose(home)
+        owner = ServerUser.choose(home)
         moved = (ELSEWHERE / mark).exists() and not home.exists()
         if moved or not owner.reaches(data_dir):
             home = ELSEWHERE / mark
-            owner = _Owner.choose(home)
+            owner = ServerUser.choose(home)
             if not home.exists():
                 say(
                     f"{data_dir} 不可由数据库用户访问，数据库置于 {home} · the database's user "

@@ -1,5 +1,6 @@
 """The embedded cluster on real processes: shared, stopped by the last, mended after a kill -9."""
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -9,13 +10,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from gis_service import local_postgis
+from gis_service import local_postgis, postgis_programs
 from gis_service.local_postgis import LocalPostgis, running_cluster
 from layers.errors import Unavailable
 
@@ -54,10 +55,12 @@ class Holder:
     def go(self) -> None:
         self.process.communicate("", timeout=60)
 
-    def end_by(self, number: signal.Signals, times: int = 1) -> int:
-        for _ in range(times):
-            os.killpg(self.process.pid, number)
-            time.sleep(0.02)
+    def send(self, number: signal.Signals) -> None:
+        """Signal the whole group, as the terminal does."""
+        os.killpg(self.process.pid, number)
+
+    def end_by(self, number: signal.Signals) -> int:
+        self.send(number)
         self.process.communicate(timeout=60)
         return self.process.returncode
 
@@ -75,19 +78,43 @@ def hold() -> Iterator[Callable[..., Holder]]:
         yield start
 
 
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
+@contextmanager
+def passable_folder() -> Iterator[Path]:
     """A folder that every user can pass through, unlike pytest's own."""
     folder = Path(tempfile.mkdtemp(prefix="gis-test-"))
     folder.chmod(0o755)
     yield folder
-    for process in processes_in(folder):
-        os.kill(process, signal.SIGQUIT)
+    kill_all_in(folder)
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def kill_all_in(folder: Path) -> None:
+    for process in processes_in(folder):
+        with suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def used_folder() -> Iterator[Path]:
+    with passable_folder() as folder:
+        yield folder
+
+
 @pytest.fixture
-def data_dir(open_folder: Path) -> Path:
+def data_dir(used_folder: Path) -> Iterator[Path]:
+    """A data folder whose cluster may have been made by an earlier test: saves that second."""
+    yield used_folder / "data"
+    kill_all_in(used_folder)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    with passable_folder() as folder:
+        yield folder
+
+
+@pytest.fixture
+def new_data_dir(open_folder: Path) -> Path:
     return open_folder / "data"
 
 
@@ -168,13 +195,13 @@ def test_the_first_to_go_leaves_the_cluster_to_the_second(
 
 
 def test_processes_that_start_together_make_one_cluster(
-    data_dir: Path, hold: Callable[..., Holder]
+    new_data_dir: Path, hold: Callable[..., Holder]
 ) -> None:
-    holders = [hold(data_dir) for _ in range(4)]
+    holders = [hold(new_data_dir) for _ in range(4)]
     assert len({holder.started() for holder in holders}) == 1
     for holder in holders:
         holder.go()
-    assert processes_in(data_dir) == []
+    assert processes_in(new_data_dir) == []
 
 
 def test_a_forked_child_that_ends_does_not_stop_the_cluster(
@@ -184,15 +211,32 @@ def test_a_forked_child_that_ends_does_not_stop_the_cluster(
     dsn = parent.dsn()
     time.sleep(0.5)
     assert one_value(dsn, "SELECT 1") == 1
+    parent.go()
+    assert processes_in(data_dir) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_stop_from_outside_leaves_no_process_however_impatient(
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_from_outside_leaves_no_process(
     data_dir: Path, hold: Callable[..., Holder], number: signal.Signals
 ) -> None:
     holder = hold(data_dir)
     holder.dsn()
-    assert holder.end_by(number, times=5) != 0
+    assert holder.end_by(number) != 0
+    assert processes_in(data_dir) == []
+
+
+def test_a_second_impatient_ctrl_c_leaves_no_process(
+    data_dir: Path, hold: Callable[..., Holder]
+) -> None:
+    holder = hold(data_dir)
+    holder.dsn()
+    with (data_dir / "postgis.gate").open() as gate:
+        fcntl.flock(gate, fcntl.LOCK_EX)  # the holder has to wait before it may stop the server
+        holder.send(signal.SIGINT)
+        time.sleep(0.3)
+        holder.send(signal.SIGINT)
+        time.sleep(0.3)
+    holder.process.communicate(timeout=60)
     assert processes_in(data_dir) == []
 
 
@@ -250,15 +294,15 @@ def test_a_process_number_that_went_to_a_stranger_is_no_server(data_dir: Path) -
 
 
 def test_a_start_killed_while_it_makes_the_cluster_is_cleared_away(
-    data_dir: Path, hold: Callable[..., Holder]
+    new_data_dir: Path, hold: Callable[..., Holder]
 ) -> None:
-    killed = hold(data_dir)
-    until(lambda: list(data_dir.glob("postgis/*/base")))
+    killed = hold(new_data_dir)
+    until(lambda: list(new_data_dir.glob("postgis/*/base")))
     killed.end_by(signal.SIGKILL)
     for _ in range(2):
-        with running_cluster(data_dir, durable=False) as cluster:
+        with running_cluster(new_data_dir, durable=False) as cluster:
             assert one_value(cluster.dsn(), "SELECT current_database()") == "gis"
-    assert list(data_dir.glob("postgis/making-*")) == []
+    assert list(new_data_dir.glob("postgis/making-*")) == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has folders that the server cannot reach")
@@ -289,24 +333,28 @@ def test_a_path_unfit_for_a_socket_gets_a_short_folder(open_folder: Path, name: 
     cluster.socket_dir.rmdir()
 
 
-@pytest.mark.parametrize("trap", ["open to all", "symbolic link"])
+@pytest.mark.parametrize("trap", ["open to all", "symbolic link", "file"])
 def test_a_socket_folder_that_somebody_else_laid_is_refused(open_folder: Path, trap: str) -> None:
     data_dir = open_folder / ("x" * 100)
     laid = short_socket_folder(data_dir)
-    if trap == "open to all":
+    if trap == "symbolic link":
+        laid.symlink_to(open_folder)
+    elif trap == "file":
+        laid.touch(mode=0o600)
+    else:
         laid.mkdir()
         laid.chmod(0o777)
-    else:
-        laid.symlink_to(open_folder)
     try:
-        with pytest.raises(Unavailable, match="not a private folder"), running_cluster(data_dir):
+        with pytest.raises(Unavailable) as refused, running_cluster(data_dir):
             pytest.fail("the trap was entered")
+        assert_one_line(refused.value, str(laid))
+        assert "not a private folder" in refused.value.text.en
     finally:
         laid.rmdir() if trap == "open to all" else laid.unlink()
 
 
 def test_without_postgis_says_what_to_install(
-    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    new_data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server too old, and a new one that lacks PostGIS, are the same as none."""
     for major, extensions in ((14, ["postgis"]), (99, ["plpgsql"])):
@@ -320,36 +368,40 @@ def test_without_postgis_says_what_to_install(
         (folder / "pg_config").write_text(f"#!/bin/sh\necho '{tmp_path / str(major)}'\n")
         for program in folder.iterdir():
             program.chmod(0o755)
-    monkeypatch.setattr(local_postgis, "DEBIAN_PROGRAMS", tmp_path)
+    monkeypatch.setattr(postgis_programs, "DEBIAN_PROGRAMS", tmp_path)
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(Unavailable) as refused, running_cluster(data_dir):
+    with pytest.raises(Unavailable) as refused, running_cluster(new_data_dir):
         pytest.fail("started without PostGIS")
     assert_one_line(refused.value, "postgresql-15-postgis-3", "DATABASE_URL")
 
 
-def test_a_cluster_of_another_version_names_that_version(data_dir: Path) -> None:
-    with running_cluster(data_dir, durable=False) as cluster:
+def test_a_cluster_of_another_version_names_that_version(new_data_dir: Path) -> None:
+    with running_cluster(new_data_dir, durable=False) as cluster:
         pass
     (cluster.data_dir / "PG_VERSION").write_text("13\n")
-    with pytest.raises(Unavailable) as refused, running_cluster(data_dir):
+    with pytest.raises(Unavailable) as refused, running_cluster(new_data_dir):
         pytest.fail("opened the files of another version")
     assert_one_line(refused.value, "postgresql-13-postgis-3")
 
 
-def test_a_server_that_cannot_start_gives_its_reason(data_dir: Path) -> None:
-    with running_cluster(data_dir, durable=False) as cluster:
+def test_a_server_that_cannot_start_gives_its_reason(new_data_dir: Path) -> None:
+    with running_cluster(new_data_dir, durable=False) as cluster:
         pass
     (cluster.data_dir / "postgresql.conf").write_text("port = = 1\n")
-    with pytest.raises(Unavailable) as refused, running_cluster(data_dir):
+    with pytest.raises(Unavailable) as refused, running_cluster(new_data_dir):
         pytest.fail("started with broken settings")
     assert_one_line(refused.value, "postgresql.conf", "postgresql.log")
 
 
-def test_a_data_folder_that_is_a_file_is_refused(open_folder: Path) -> None:
-    (open_folder / "taken").touch()
-    with pytest.raises(Unavailable) as refused, running_cluster(open_folder / "taken"):
+@pytest.mark.parametrize("taken", ["data", "data/postgis.gate/x"])
+def test_a_data_folder_that_cannot_be_used_is_refused(new_data_dir: Path, taken: str) -> None:
+    """A file where the folder should be; a folder where the lock should be."""
+    taken_path = new_data_dir.parent / taken
+    taken_path.parent.mkdir(parents=True, exist_ok=True)
+    taken_path.touch()
+    with pytest.raises(Unavailable) as refused, running_cluster(new_data_dir):
         pytest.fail("used a file as a folder")
-    assert_one_line(refused.value, "DATA_DIR=", "taken")
+    assert_one_line(refused.value, "DATA_DIR=", str(new_data_dir))
 
 
 def test_the_address_quotes_what_a_path_may_hold() -> None:
