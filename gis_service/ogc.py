@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import orjson
@@ -32,6 +33,7 @@ OFFERED_CRS: Final = (
 )  # fmt: skip
 """What items can be asked in: geographic, web mercator, the 3-degree zones of the region."""
 
+_TEMPLATES: Final = Path(__file__).parent / "templates" / "ogc"
 _LANGUAGES: Final = ("en-US", "zh-CN")
 _WITHOUT_CLASSES: Final = (
     "ogcapi-features-4",  # no edits yet
@@ -87,6 +89,8 @@ def build_config(library: Library, picture: InForce, base_url: str) -> dict[str,
                 "on_exceed": "throttle",
             },
             "map": {"url": f"{base_url}/tiles", "attribution": ""},
+            # Ours come first: the stock pages load scripts and styles from other hosts.
+            "templates": {"path": str(_TEMPLATES)},
         },
         "logging": {"level": "ERROR"},
         "metadata": {
