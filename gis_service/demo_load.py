@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
 
 import shapely
 
-from gis_service.demo_province import DemoEdition, DemoLayer, ScaleName, build
+from gis_service.demo_province import SEED, DemoEdition, DemoLayer, build
+from gis_service.demo_province.scale import ScaleName
 from gis_service.settings import ServiceConfig
 from layers.catalog import Catalog
 from layers.contents import create_content, finish_content, load_arrays, release_content
@@ -16,8 +16,6 @@ from layers.feature_rows import Fingerprint
 
 Progress = Callable[[str, float], None]
 """What is being done, and which share (0..1) of the whole is done."""
-
-SEED: Final = 20260101
 
 
 def load_demo(
@@ -35,7 +33,7 @@ def load_demo(
     one draft, which the next load replaces.
     """
     counts: dict[str, int] = {}
-    for edition in build(scale, seed=SEED, coast=coast, progress=progress):
+    for edition in build(scale, SEED, coast, progress):
         _load_edition(connection, catalog, config, edition, scale, counts)
     return counts
 
@@ -82,7 +80,11 @@ def _load_layer(
     fingerprint = Fingerprint()
     loaded = 0
     for chunk in layer.chunks():
-        ids = chunk.attributes[definition.id_attribute] if definition.id_attribute else None
+        ids = (
+            [str(value) for value in chunk.attributes[definition.id_attribute]]
+            if definition.id_attribute
+            else None
+        )
         loaded += load_arrays(
             connection,
             content_id,

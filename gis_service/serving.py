@@ -18,6 +18,7 @@ def make_app() -> Starlette:
         raise Unavailable("DATABASE_URL is not set.", "未设置 DATABASE_URL。")
     stack = ExitStack()
     library = stack.enter_context(start.library(settings, settings.database_url))
+    library.sandbox.warm_up()
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

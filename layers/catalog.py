@@ -178,7 +178,7 @@ class Catalog(_Model):
         return self
 
     def layers(self) -> Iterator[tuple[Plan, Layer]]:
-        """All layers with their plans, in file order."""
+        """All layers with their plans, the plans by rank."""
         for plan in self.plans:
             for layer in plan.layers:
                 yield plan, layer
@@ -219,6 +219,7 @@ def load_catalog(config_dir: Path) -> Catalog:
     plans = []
     for path in sorted((config_dir / "layers").glob("*.yml")):
         plans.append(_read(path, Plan, yaml.safe_load(path.read_text("utf-8"))))
+    plans.sort(key=lambda plan: (plan.rank, plan.id))
     code_lists = [_read_code_list(path) for path in sorted((config_dir / "codes").glob("*.csv"))]
     try:
         return Catalog(plans=tuple(plans), code_lists=tuple(code_lists))

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import httpx
+import httpx2
 import psycopg
 import pytest
 import shapely
@@ -189,9 +189,9 @@ def _await(address: str, server: subprocess.Popen[bytes], log: object) -> None:
         if server.poll() is not None:
             break
         try:
-            if httpx.get(f"{address}/readyz").status_code == 200:
+            if httpx2.get(f"{address}/readyz").status_code == 200:
                 return
-        except httpx.TransportError:
+        except httpx2.TransportError:
             pass
         time.sleep(0.2)
     log.seek(0)  # type: ignore[attr-defined]

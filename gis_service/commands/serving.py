@@ -128,12 +128,12 @@ def _build_demo(settings: Settings, dsn: str, scale: DemoScale) -> dict[str, int
 
 def _show_sample_verdict(settings: Settings, dsn: str) -> None:
     """Check the first sample site and say its verdict in plain words."""
-    _, title, _, feature = next(iter(sample_sites()))
+    site = sample_sites()[0]
     one_process = settings.model_copy(update={"check_processes": 1, "pool_size": 1})
     with start.library(one_process, dsn) as library:
         if not library.in_force().layers:
             return
-        report = check(library, CheckRequest(feature), store=False)
-    show(title.in_language(language()))
+        report = check(library, CheckRequest(site.feature), store=False)
+    show(site.title.in_language(language()))
     for line in verdict_lines(report, language()):
         show(line)

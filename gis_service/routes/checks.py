@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gis_service.checking import CheckRequest, check, stored_report
-from gis_service.demo_province import sample_sites
+from gis_service.demo_province import SampleSite, sample_sites
 from gis_service.library import Library
 from gis_service.ogc import call
 from gis_service.problems import language_of
@@ -162,12 +162,12 @@ def samples(request: Request) -> Response:
     library = library_of(request)
     entries = [
         {
-            "id": site_id,
-            "title": title.model_dump(),
-            "description": description.model_dump(),
-            "href": f"/samples/{site_id}.geojson",
+            "id": site.id,
+            "title": site.title.model_dump(),
+            "description": site.description.model_dump(),
+            "href": f"/samples/{site.id}.geojson",
         }
-        for site_id, title, description, _ in _sites(library)
+        for site in _sites(library)
     ]
     return Response(orjson.dumps(entries), media_type="application/json")
 
@@ -175,15 +175,15 @@ def samples(request: Request) -> Response:
 def sample(request: Request) -> Response:
     """One sample site as a GeoJSON feature."""
     wanted = request.path_params["site"]
-    for site_id, _, _, feature in _sites(library_of(request)):
-        if site_id == wanted:
-            return Response(orjson.dumps(feature), media_type="application/geo+json")
+    for site in _sites(library_of(request)):
+        if site.id == wanted:
+            return Response(orjson.dumps(site.feature), media_type="application/geo+json")
     raise NotFound(f"There is no sample '{wanted}'.", f"没有示例“{wanted}”。")
 
 
-def _sites(library: Library) -> list[tuple[str, Text, Text, dict[str, Any]]]:
+def _sites(library: Library) -> list[SampleSite]:
     synthetic = any(content.synthetic for content in library.in_force().layers.values())
-    return list(sample_sites()) if synthetic else []
+    return sample_sites() if synthetic else []
 
 
 def form(request: Request) -> Response:

@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import psycopg
 import pyogrio
 import shapely
@@ -72,9 +72,9 @@ def server(command: list[str], environment: dict[str, str], ready: str) -> Itera
         try:
             for _ in range(600):
                 try:
-                    if httpx.get(ready, timeout=5).status_code < 500:
+                    if httpx2.get(ready, timeout=5).status_code < 500:
                         break
-                except httpx.TransportError:
+                except httpx2.TransportError:
                     time.sleep(0.2)
                 if process.poll() is not None:
                     log.seek(0)
@@ -86,7 +86,7 @@ def server(command: list[str], environment: dict[str, str], ready: str) -> Itera
 
 
 def median_of(url: str, times: int = 30, **headers: str) -> float:
-    with httpx.Client(timeout=120, headers=headers) as client:
+    with httpx2.Client(timeout=120, headers=headers) as client:
         client.get(url).raise_for_status()
         return statistics.median(timed_ms(lambda: client.get(url).raise_for_status(), times))
 
@@ -102,7 +102,7 @@ def content_of(dsn: str) -> int:
 
 def bench_checks(settings: Settings, dsn: str, base: str) -> list[Row]:
     rows: list[Row] = []
-    sites = [(site_id, feature) for site_id, _, _, feature in sample_sites()]
+    sites = [(site.id, site.feature) for site in sample_sites()]
     one = settings.model_copy(update={"check_processes": 1})
     with start.library(one, dsn) as library:
         for site_id, feature in sites:
@@ -113,7 +113,7 @@ def bench_checks(settings: Settings, dsn: str, base: str) -> list[Row]:
                  f"p95 {p(found, 0.95):.1f} ms")
             )  # fmt: skip
     url = f"{base}/ogc/processes/conflict-check/execution"
-    with httpx.Client(timeout=60) as client:
+    with httpx2.Client(timeout=60) as client:
         for site_id, feature in sites[:1]:
             body = {"inputs": {"submission": feature}}
             found = timed_ms(lambda body=body: client.post(url, json=body).raise_for_status(), 60)
@@ -202,8 +202,8 @@ def _tipg_ms(dsn: str) -> float:
 
 
 def bench_tiles(base: str) -> list[Row]:
-    with httpx.Client(timeout=60) as client:
-        tile = httpx.get(f"{base}/tiles/{LAYER}.json").json()["tiles"][0]
+    with httpx2.Client(timeout=60) as client:
+        tile = httpx2.get(f"{base}/tiles/{LAYER}.json").json()["tiles"][0]
         west, south = 110.28, 19.90
         cold, warm, sizes = [], [], []
         for step in range(40):
