@@ -27,7 +27,7 @@ Scalar = str | float | int | bool
 
 _TOKEN: Final = re.compile(
     r"""\s*(?:
-        (?P<number>-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w.]))
+        (?P<number>-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?(?![\w.]))
       | (?P<text>'(?:[^']|'')*')
       | (?P<quoted>"[^"]+")
       | (?P<name>[^\W\d][\w.]*)

@@ -26,7 +26,7 @@ def check_decision_table(case: Case) -> TestResult:
         if feature.feature_id in concerned:
             outcome = decide(table, case.attributes, feature)
             outcomes.append(outcome)
-            inputs = {name: _input(name, case.attributes, feature) for name in table.inputs}
+            inputs = {name: _shown(_input(name, case.attributes, feature)) for name in table.inputs}
             details.append({"feature_id": feature.feature_id, "inputs": inputs, "out": outcome})
     worst: Outcome = max(outcomes, key=_RANK.index, default="pass")
     doubts = list(case.doubts(measured))
@@ -45,6 +45,15 @@ def check_decision_table(case: Case) -> TestResult:
         details=tuple(details),
         outcome=worst,
     )
+
+
+def _shown(value: Any) -> Any:
+    """The value as a report can hold it: numbers that JSON cannot hold appear as text."""
+    if value is None or isinstance(value, str | bool):
+        return value
+    if isinstance(value, int | float) and abs(value) < 2**53:
+        return value
+    return str(value)[:80]
 
 
 _UNDECIDED = Text(

@@ -16,7 +16,7 @@ from planning_rules.overlay import TargetFeature
 from planning_rules.patch import without_conflicts
 from planning_rules.rule import Limit
 
-_NUMBER: Final = re.compile(r"^\s*(-?\d{1,12}(?:\.\d{1,12})?)\s*(%|％|m|米|)\s*$")
+_NUMBER: Final = re.compile(r"^\s*(-?[0-9]{1,12}(?:\.[0-9]{1,12})?)\s*(%|％|m|米|)\s*$")
 _NAMES_ZH: Final = {
     "floor_area_ratio": "容积率", "building_density": "建筑密度",
     "building_height_m": "建筑高度", "green_ratio": "绿地率",

@@ -6,7 +6,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-_FORM: Final = re.compile(r"^\s*([+-]?\d+(?:\.\d+)?)\s*(m2|ha|mm|cm|km|m|%|1|)\s*$")
+_FORM: Final = re.compile(r"^\s*([+-]?[0-9]+(?:\.[0-9]+)?)\s*(m2|ha|mm|cm|km|m|%|1|)\s*$")
 _BASE: Final = {
     "m": ("m", 1.0), "mm": ("m", 0.001), "cm": ("m", 0.01), "km": ("m", 1000.0),
     "m2": ("m2", 1.0), "ha": ("m2", 10_000.0), "%": ("%", 1.0), "1": ("1", 1.0), "": ("1", 1.0),
