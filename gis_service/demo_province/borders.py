@@ -5,6 +5,7 @@ from typing import Final
 
 import numpy as np
 import shapely
+from shapely import Point
 
 from gis_service.demo_province.coast import roughen
 from gis_service.demo_province.curves import smooth
@@ -20,7 +21,8 @@ def county_borders(seed: int) -> list[FloatArray]:
     owner = np.repeat(np.arange(len(COUNTIES)), [len(county.points) for county in COUNTIES])
     cells = shapely.get_parts(
         shapely.voronoi_polygons(
-            shapely.multipoints(points), extend_to=shapely.box(*[-_FRAME_M] * 2, *[_FRAME_M] * 2)
+            shapely.multipoints(points),
+            extend_to=Point(0, 0).buffer(_FRAME_M),
         )
     )
     place, cell = shapely.STRtree(cells).query(shapely.points(points), predicate="within")

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 import shapely
+from shapely import MultiPolygon, Polygon
 from shapely.geometry.base import BaseGeometry
 
 from gis_service.demo_province.drawing_plane import FloatArray, to_plane
@@ -35,17 +36,23 @@ def land(seed: int, coast_file: Path | None) -> BaseGeometry:
     islands.sort(key=lambda island: -island.area)
     main = islands[0]
     apart = [i for i in islands[1:] if i.area > _SMALLEST_ISLET_M2 and i.distance(main) > 300]
-    return shapely.multipolygons([main, *apart])
+    return MultiPolygon([main, *apart])
 
 
-def _roughened_island(ring: FloatArray, seed: int, number: int) -> BaseGeometry:
+def _roughened_island(ring: FloatArray, seed: int, number: int) -> Polygon:
     """A valid island; the roughness is lowered until the coast does not cross itself."""
     for amplitude in (0.2, 0.16, 0.12, 0.08, 0.04, 0.0):
         rough = roughen(ring, seed, number, longest_m=110.0, amplitude=amplitude, closed=True)
-        island = shapely.polygons(rough)
+        island = Polygon(rough)
         if island.is_valid:
             return island
-    return max(shapely.get_parts(shapely.make_valid(island)), key=lambda part: part.area)
+    return largest_part(shapely.make_valid(island))
+
+
+def largest_part(geometry: BaseGeometry) -> Polygon:
+    """The part of the largest area."""
+    parts: list[Polygon] = list(shapely.get_parts(geometry))
+    return max(parts, key=lambda part: part.area)
 
 
 def roughen(

@@ -73,9 +73,9 @@ def _redline(province: Province) -> Iterator[Chunk]:
     least_m2 = 60_000 if province.layout.scale.coarse == 1 else 400_000
     for number, parcels, _ in counties_with_parcels(province):
         cells = parcels.planned
-        ground = Ground.at(cells.x, cells.y, province.terrain, 7)
+        ground = Ground.at(cells, province.terrain, 7)
         codes = country_codes(ground)
-        hills = (ground.height + 190 * ground.patches(8_000, 21) > 330)
+        hills = ground.height + 190 * ground.patches(8_000, 21) > 330
         coast = np.isin(codes, ["0507", "0505"]) | (
             (ground.inland < 1_600) & (ground.patches(7_000, 22) > 0.5)
         )
@@ -87,8 +87,9 @@ def _redline(province: Province) -> Iterator[Chunk]:
         kind[(ground.height < 260) & ~coast] = 2
         kind[coast & ~hills] = 3
         xy = drifted(parcels.xy, province.terrain, 14.0, 3)
-        yield from _joined_redline(number, cells.geometries(xy, np.flatnonzero(chosen)),
-                                   kind[chosen], least_m2)
+        yield from _joined_redline(
+            number, cells.geometries(xy, np.flatnonzero(chosen)), kind[chosen], least_m2
+        )
 
 
 def _joined_redline(
@@ -140,9 +141,7 @@ def _boundaries(province: Province) -> Iterator[Chunk]:
         names.append(f"特别用途区{number + 1:02d}{MARK_ZH}")
     cut = shapely.set_precision(shapely.intersection(np.array(shapes, dtype=object), land), 1e-8)
     parts, owner = shapely.get_parts(cut, return_index=True)
-    large = (shapely.get_dimensions(parts) == 2) & (
-        shapely.area(geometry_to_plane(parts)) > 10_000
-    )
+    large = (shapely.get_dimensions(parts) == 2) & (shapely.area(geometry_to_plane(parts)) > 10_000)
     parts, owner = parts[large], owner[large]
     yield Chunk(
         parts,
@@ -169,4 +168,3 @@ def _special_areas(province: Province) -> GeometryArray:
             kept.append(here)
             areas.append(blob(*here, float(chance.uniform(500, 1_100)), province.seed, 400 + place))
     return np.array(areas, dtype=object)
-

@@ -1,8 +1,7 @@
 """Drawing with lines: smooth corners, winding courses, irregular round shapes."""
 
 import numpy as np
-import shapely
-from shapely.geometry.base import BaseGeometry
+from shapely import Polygon
 
 from gis_service.demo_province.drawing_plane import FloatArray
 from gis_service.demo_province.noise import fractal_noise, generator
@@ -22,7 +21,7 @@ def smooth(points: FloatArray, rounds: int = 3) -> FloatArray:
 def even(points: FloatArray, step_m: float) -> FloatArray:
     """The same line with a vertex about every ``step_m``; both ends stay."""
     along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(points, axis=0).T))])
-    count = max(int(round(along[-1] / step_m)), 1) + 1
+    count = max(round(float(along[-1]) / step_m), 1) + 1
     where = np.linspace(0.0, along[-1], count)
     columns = [np.interp(where, along, points[:, axis]) for axis in (0, 1)]
     line = np.stack(columns, axis=1)
@@ -55,7 +54,7 @@ def blob(
     *,
     unevenness: float = 0.22,
     points: int = 64,
-) -> BaseGeometry:
+) -> Polygon:
     """An irregular round polygon; never crosses itself, being star-shaped."""
     chance = generator(seed, 31, key)
     turn = np.linspace(0, 2 * np.pi, points, endpoint=False)
@@ -65,12 +64,10 @@ def blob(
         radius += size * np.sin(wave * turn + chance.uniform(0, 2 * np.pi))
     radius = np.clip(radius, 0.35, 1.7) * radius_m
     ring = np.stack([x + radius * np.cos(turn), y + radius * np.sin(turn)], axis=1)
-    return shapely.polygons(ring)
+    return Polygon(ring)
 
 
-def turned_box(
-    x: float, y: float, length_m: float, width_m: float, angle_deg: float
-) -> BaseGeometry:
+def turned_box(x: float, y: float, length_m: float, width_m: float, angle_deg: float) -> Polygon:
     """A rectangle about its middle, its length along ``angle_deg`` from east."""
     along = np.radians(angle_deg)
     axis = np.array([np.cos(along), np.sin(along)])
@@ -78,4 +75,4 @@ def turned_box(
     signs = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)])
     middle = np.array([x, y])
     corners = middle + signs[:, :1] * axis * length_m / 2 + signs[:, 1:] * across * width_m / 2
-    return shapely.polygons(corners)
+    return Polygon(corners)

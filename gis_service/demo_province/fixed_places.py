@@ -74,14 +74,33 @@ HOUSING: Final = ("469022", 900.0, 760.0)
 def fixed_places() -> tuple[FixedPlace, ...]:
     """All of them; airports last."""
     places = [
-        FixedPlace("industry", turned_box(*near_seat(*INDUSTRY), 420, 300, 14), FIXED,
-                   "2301", "1001", 480.0),
-        FixedPlace("farmland", blob(*near_seat(*FARMLAND), 430, 7, 1, unevenness=0.15), COUNTRY,
-                   "0101", "0101", 620.0),
-        FixedPlace("old-town", turned_box(*near_seat(*OLD_TOWN), 330, 240, -9), FIXED,
-                   "0901", "0901", 430.0),
-        FixedPlace("housing", turned_box(*near_seat(*HOUSING), 360, 280, 21), FIXED,
-                   "2301", "0701", 450.0),
+        FixedPlace(
+            "industry",
+            turned_box(*near_seat(*INDUSTRY), 420, 300, 14),
+            FIXED,
+            "2301",
+            "1001",
+            480.0,
+        ),
+        FixedPlace(
+            "farmland",
+            blob(*near_seat(*FARMLAND), 430, 7, 1, unevenness=0.15),
+            COUNTRY,
+            "0101",
+            "0101",
+            620.0,
+        ),
+        FixedPlace(
+            "old-town",
+            turned_box(*near_seat(*OLD_TOWN), 330, 240, -9),
+            FIXED,
+            "0901",
+            "0901",
+            430.0,
+        ),
+        FixedPlace(
+            "housing", turned_box(*near_seat(*HOUSING), 360, 280, 21), FIXED, "2301", "0701", 450.0
+        ),
     ]
     for airport in AIRPORTS:
         x, y = to_plane(np.array([airport.lonlat]))[0]

@@ -6,6 +6,7 @@ from typing import Final
 
 import numpy as np
 import shapely
+from shapely.geometry.base import BaseGeometry
 
 from gis_service.demo_province.drawing_plane import BoolArray, FloatArray, IntArray
 from gis_service.demo_province.fixed_places import FixedPlace
@@ -14,6 +15,7 @@ from gis_service.demo_province.layout import Layout
 from gis_service.demo_province.noise import lattice
 from gis_service.demo_province.parcels import PLOT, RURAL_ROAD, STREET, Tessellation
 from gis_service.demo_province.scale import village_nearness
+from gis_service.demo_province.superblocks import COUNTRY
 from gis_service.demo_province.terrain import Terrain
 
 _Choice = tuple[BoolArray, str]
@@ -31,15 +33,24 @@ class Ground:
     village: FloatArray
     luck: FloatArray
     """A number in 0..1 of each parcel's own."""
+    area_m2: FloatArray
     terrain: Terrain
 
     @classmethod
-    def at(cls, x: FloatArray, y: FloatArray, terrain: Terrain, key: int) -> "Ground":
-        """Read the fields at these places."""
-        luck = lattice(np.floor(x).astype(np.int64), np.floor(y).astype(np.int64),
-                       terrain.seed + 900 + key)
-        return cls(x, y, terrain.height_m(x, y), terrain.inland_m(x, y), terrain.moisture(x, y),
-                   village_nearness(x, y, terrain), luck, terrain)
+    def at(cls, parcels: Tessellation, terrain: Terrain, key: int) -> "Ground":
+        """Read the fields at the middles of parcels; ``key`` gives another luck."""
+        x, y = parcels.x, parcels.y
+        return cls(
+            x,
+            y,
+            terrain.height_m(x, y),
+            terrain.inland_m(x, y),
+            terrain.moisture(x, y),
+            village_nearness(x, y, terrain),
+            luck_at(x, y, terrain, key),
+            parcels.area_m2,
+            terrain,
+        )
 
     def patches(self, size_m: float, key: int) -> FloatArray:
         """One more field in about -1..1."""
@@ -51,32 +62,52 @@ def _first(choices: Sequence[_Choice], other: str, count: int) -> CodeArray:
     return np.broadcast_to(codes, (count,)).astype("U6")
 
 
+def luck_at(x: FloatArray, y: FloatArray, terrain: Terrain, key: int) -> FloatArray:
+    """A number in 0..1 for each square metre."""
+    return lattice(
+        np.floor(x).astype(np.int64), np.floor(y).astype(np.int64), terrain.seed + 900 + key
+    )
+
+
 def forest_score(ground: Ground) -> FloatArray:
     """Above 0: woodland by terrain; the forest department draws the line elsewhere."""
-    return (ground.height - 205) / 130 + ground.patches(5_200, 6) * 0.95
+    slope = np.clip((ground.height - 205) / 130, -1.6, 0.24 + ground.height / 2_900)
+    return slope + ground.patches(5_200, 6) * 0.95
 
 
 def country_codes(ground: Ground) -> CodeArray:
     """Land use of open country."""
-    height, inland, luck = ground.height, ground.inland, ground.luck
-    low = height < 130
-    village = ground.village
+    choices = _special_ground(ground) + _woods_and_gardens(ground)
+    return _first(choices, "0103", len(ground.x))
+
+
+def _special_ground(ground: Ground) -> list[_Choice]:
+    """Villages, the shore, ponds and pits: never larger than such things are."""
+    height, inland, luck, village = ground.height, ground.inland, ground.luck, ground.village
+    small, middling = ground.area_m2 < 3e5, ground.area_m2 < 1.5e6
+    shrimps = (inland < 1_900) & (ground.patches(4_200, 3) > 0.5)
+    return [
+        ((village > 0) & small & (luck < 0.82), "0703"),
+        ((village > 0) & small & (luck < 0.88), "0704"),
+        ((village > -0.4) & small & (luck > 0.975), "060202"),
+        ((inland < 700) & middling & (ground.patches(8_000, 1) > 0.5), "0507"),
+        ((inland < 260) & middling & (ground.patches(6_000, 2) > 0.3), "0505"),
+        (shrimps & middling, "1704"),
+        ((inland < 1_900) & (ground.x < -88_000) & (ground.patches(6_000, 4) > 0.45), "1003"),
+        ((inland < 420) & middling & (ground.patches(3_000, 16) > 0.4), "2305"),
+        ((height > 45) & middling & (ground.patches(2_200, 5) > 1.02), "1002"),
+        ((height < 130) & small & (luck < 0.022), "1704"),
+    ]
+
+
+def _woods_and_gardens(ground: Ground) -> list[_Choice]:
+    height, luck, small = ground.height, ground.luck, ground.area_m2 < 3e5
     forest = forest_score(ground) > 0
-    shore_wood = (inland < 900) & (ground.patches(3_600, 8) > 0.18)
-    grove = low & (ground.patches(2_600, 9) > 0.62)
-    rubber = (height > 42) & (height < 300) & (ground.x < 45_000)
+    shore_wood = (ground.inland < 900) & (ground.patches(3_600, 8) > 0.18)
+    grove = (height < 130) & (ground.patches(2_600, 9) > 0.62)
+    rubber = (height > 42) & (height < 420) & (ground.x < 45_000)
     rubber &= ground.patches(7_000, 10) > 0.02
-    choices: list[_Choice] = [
-        ((village > 0) & (luck < 0.82), "0703"),
-        ((village > 0) & (luck < 0.88), "0704"),
-        ((village > -0.4) & (luck > 0.975), "060202"),
-        ((inland < 700) & (ground.patches(8_000, 1) > 0.55), "0507"),
-        ((inland < 260) & (ground.patches(6_000, 2) > 0.3), "0505"),
-        ((inland < 1_900) & (ground.patches(4_200, 3) > 0.55), "1704"),
-        ((inland < 1_700) & (ground.x < -88_000) & (ground.patches(6_000, 4) > 0.45), "1003"),
-        ((inland < 420) & (ground.patches(3_000, 16) > 0.4), "2305"),
-        ((height > 45) & (ground.patches(2_200, 5) > 1.02), "1002"),
-        (low & (luck < 0.022), "1704"),
+    return [
         (forest & (ground.patches(3_000, 7) > 0.62), "0303"),
         (forest & (luck > 0.975), "0302"),
         (forest | shore_wood, "0301"),
@@ -86,13 +117,13 @@ def country_codes(ground: Ground) -> CodeArray:
         (ground.patches(4_600, 11) > 0.3, "0201"),
         (ground.patches(3_400, 13) > 0.48, "0205"),
         (ground.patches(2_600, 14) > 0.85, "0403"),
-        (luck > 0.992, "060201"),
-        (luck > 0.988, "060203"),
-        (luck > 0.985, "1506"),
+        (small & (luck > 0.992), "060201"),
+        (small & (luck > 0.988), "060203"),
+        (small & (luck > 0.985), "1506"),
+        (height > 300, "0205"),
         (ground.moisture + ground.patches(1_900, 17) * 0.3 > -0.02, "0101"),
         (ground.patches(3_000, 15) > 0.7, "0102"),
     ]
-    return _first(choices, "0103", len(ground.x))
 
 
 _NO_TOWN: Final = -1
@@ -143,7 +174,7 @@ def town_codes(ground: Ground, town: IntArray, layout: Layout) -> CodeArray:
 
 def current_codes(parcels: Tessellation, layout: Layout) -> CodeArray:
     """What the survey found."""
-    ground = Ground.at(parcels.x, parcels.y, layout.terrain, 0)
+    ground = Ground.at(parcels, layout.terrain, 0)
     codes = country_codes(ground)
     codes[parcels.kind == RURAL_ROAD] = "060102"
     codes[parcels.kind == STREET] = "1207"
@@ -158,13 +189,11 @@ def current_codes(parcels: Tessellation, layout: Layout) -> CodeArray:
 
 def planned_codes(parcels: Tessellation, layout: Layout) -> CodeArray:
     """What the overall plan gives: mostly the present use, with towns grown and projects added."""
-    ground = Ground.at(parcels.x, parcels.y, layout.terrain, 1)
+    ground = Ground.at(parcels, layout.terrain, 1)
     codes = country_codes(ground)
-    codes[(ground.village > -0.18) & (ground.luck < 0.9)] = "0703"
-    project = (ground.patches(1_800, 30) > 0.88) & (ground.height < 160)
-    codes[project & (ground.luck < 0.5)] = "1001"
-    codes[project & (ground.luck >= 0.5)] = "0901"
-    codes[(ground.inland < 1_300) & (ground.patches(3_000, 31) > 0.62)] = "090104"
+    codes[(ground.village > -0.18) & (ground.luck < 0.9) & (ground.area_m2 < 3e5)] = "0703"
+    for project in layout.projects:
+        codes[in_area(ground, project.shape)] = project.code
     back_to_fields = (codes == "0201") & (ground.patches(2_500, 32) > 0.45)
     codes[back_to_fields] = "0103"
     codes[np.isin(codes, ["060201", "060203", "1506"])] = "0103"
@@ -177,10 +206,10 @@ def planned_codes(parcels: Tessellation, layout: Layout) -> CodeArray:
 
 def detailed_codes(parcels: Tessellation, layout: Layout) -> CodeArray:
     """Third-level codes of the building plots; a few contradict the overall plan."""
-    ground = Ground.at(parcels.x, parcels.y, layout.terrain, 1)
+    ground = Ground.at(parcels, layout.terrain, 1)
     every = np.arange(len(parcels))
     codes = _of_town(ground, every, parcels.town, layout)
-    fine = Ground.at(parcels.x, parcels.y, layout.terrain, 2).luck
+    fine = luck_at(parcels.x, parcels.y, layout.terrain, 2)
     codes[(codes == "0701") & (fine < 0.18)] = "070101"
     codes[(codes == "0701") & (fine < 0.86)] = "070102"
     codes[(codes == "0804") & (fine < 0.5)] = "080403"
@@ -190,29 +219,45 @@ def detailed_codes(parcels: Tessellation, layout: Layout) -> CodeArray:
     return codes
 
 
-def _of_town(
-    ground: Ground, which: IntArray, town: IntArray, layout: Layout
-) -> CodeArray:
-    part = Ground(ground.x[which], ground.y[which], ground.height[which], ground.inland[which],
-                  ground.moisture[which], ground.village[which], ground.luck[which],
-                  ground.terrain)
-    # A quarter's use is one draw for a whole block, so that neighbours agree more than chance.
-    block = lattice(np.floor(part.x / 240).astype(np.int64),
-                    np.floor(part.y / 240).astype(np.int64), layout.seed + 72)
-    part = Ground(part.x, part.y, part.height, part.inland, part.moisture, part.village, block,
-                  part.terrain)
+def _of_town(ground: Ground, which: IntArray, town: IntArray, layout: Layout) -> CodeArray:
+    """Uses of plots; luck is drawn for a whole block, so that neighbours mostly agree."""
+    x, y = ground.x[which], ground.y[which]
+    block = lattice(
+        np.floor(x / 260).astype(np.int64), np.floor(y / 260).astype(np.int64), layout.seed + 72
+    )
+    part = Ground(
+        x,
+        y,
+        ground.height[which],
+        ground.inland[which],
+        ground.moisture[which],
+        ground.village[which],
+        block,
+        ground.area_m2[which],
+        ground.terrain,
+    )
     return town_codes(part, town[which], layout)
 
 
-def _set_by_hand(
-    codes: CodeArray, ground: Ground, layout: Layout, which: str
-) -> CodeArray:
-    """The surroundings of the sample sites have the use they were given."""
-    points = shapely.points(ground.x, ground.y)
+def _set_by_hand(codes: CodeArray, ground: Ground, layout: Layout, which: str) -> CodeArray:
+    """Villages that are drawn, and the surroundings of the sample sites, have a given use."""
+    if len(layout.villages):
+        point = shapely.STRtree(layout.villages).query(
+            shapely.points(ground.x, ground.y), predicate="intersects"
+        )[0]
+        codes[point[ground.area_m2[point] < 4e5]] = "0703"
     for place in layout.fixed:
-        inside = shapely.contains(place.shape, points)
-        codes[inside] = code_of(place, which)
+        if place.kind == COUNTRY:
+            codes[in_area(ground, place.shape)] = code_of(place, which)
     return codes
+
+
+def in_area(ground: Ground, shape: BaseGeometry) -> BoolArray:
+    """Which middles lie in a shape; quick for a shape far smaller than the county."""
+    west, south, east, north = shape.bounds
+    near = (ground.x > west) & (ground.x < east) & (ground.y > south) & (ground.y < north)
+    near[near] = shapely.contains_xy(shape, ground.x[near], ground.y[near])
+    return near
 
 
 def code_of(place: FixedPlace, which: str) -> str:

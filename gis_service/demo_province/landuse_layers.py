@@ -77,8 +77,11 @@ def detailed_plan_parcel(province: Province) -> DemoLayer:
 def planned_towns(province: Province) -> IntArray:
     """Towns that have a detailed plan: all seats, some townships."""
     return np.array(
-        [number for number in range(len(province.layout.towns))
-         if number < len(COUNTIES) or number % NO_DETAILED_PLAN_EVERY == 0]
+        [
+            number
+            for number in range(len(province.layout.towns))
+            if number < len(COUNTIES) or number % NO_DETAILED_PLAN_EVERY == 0
+        ]
     )
 
 
@@ -107,8 +110,9 @@ def _current(province: Province) -> Iterator[Chunk]:
         cells = parcels.current
         geometries = cells.geometries(to_lonlat(parcels.xy), np.arange(len(cells)))
         codes = np.concatenate([current_codes(cells, province.layout), standing.current])
-        yield _chunk(np.concatenate([geometries, standing.geometries]), codes,
-                     f"{COUNTIES[number].code}-C")
+        yield _chunk(
+            np.concatenate([geometries, standing.geometries]), codes, f"{COUNTIES[number].code}-C"
+        )
 
 
 def _planned(province: Province) -> Iterator[Chunk]:
@@ -116,8 +120,9 @@ def _planned(province: Province) -> Iterator[Chunk]:
         cells = parcels.planned
         geometries = cells.geometries(to_lonlat(parcels.xy), np.arange(len(cells)))
         codes = np.concatenate([planned_codes(cells, province.layout), standing.planned])
-        yield _chunk(np.concatenate([geometries, standing.geometries]), codes,
-                     f"{COUNTIES[number].code}-P")
+        yield _chunk(
+            np.concatenate([geometries, standing.geometries]), codes, f"{COUNTIES[number].code}-P"
+        )
 
 
 def _old(province: Province) -> Iterator[Chunk]:
@@ -129,16 +134,18 @@ def _old(province: Province) -> Iterator[Chunk]:
         shifted = drifted(parcels.xy, province.terrain, 9.0, 1)
         geometries = cells.geometries(shifted, np.arange(len(cells)))
         codes = planned_codes(cells, province.layout)
-        ground = Ground.at(cells.x, cells.y, province.terrain, 5)
+        ground = Ground.at(cells, province.terrain, 5)
         towns = np.array([(t.x, t.y, t.radius_m) for t in province.layout.towns])[cells.town]
         share = np.hypot(ground.x - towns[:, 0], ground.y - towns[:, 1]) / towns[:, 2]
         before = (cells.town < 0) | (share > 0.5)
         codes[before] = country_codes(ground)[before]
         plane = shapely.transform(standing.geometries, partial(_drift_lonlat, province))
-        old = np.array([TO_SURVEY[code] for code in
-                        np.concatenate([codes, standing.current]).tolist()], "U6")
-        yield _chunk(np.concatenate([geometries, plane]), old,
-                     f"{COUNTIES[number].code}-S", SCHEME_SURVEY)
+        old = np.array(
+            [TO_SURVEY[code] for code in np.concatenate([codes, standing.current]).tolist()], "U6"
+        )
+        yield _chunk(
+            np.concatenate([geometries, plane]), old, f"{COUNTIES[number].code}-S", SCHEME_SURVEY
+        )
 
 
 def _drift_lonlat(province: Province, lonlat: FloatArray) -> FloatArray:
@@ -213,16 +220,14 @@ def _plots_by_hand(province: Province) -> Chunk:
     )
 
 
-def farmland_cells(
-    province: Province, parcels: CountyParcels
-) -> tuple[IntArray, CodeArray]:
+def farmland_cells(province: Province, parcels: CountyParcels) -> tuple[IntArray, CodeArray]:
     """Surveyed parcels that the farmland plan protects, and their codes.
 
     Grounds of real contradictions: the choice follows soil, not the town plan, so fields that a
     town will be built on and fields that a project stands on are protected too.
     """
     cells = parcels.current
-    ground = Ground.at(cells.x, cells.y, province.terrain, 6)
+    ground = Ground.at(cells, province.terrain, 6)
     codes = current_codes(cells, province.layout)
     farmland = np.char.startswith(codes, "01")
     good = ground.patches(5_000, 20) > -0.3

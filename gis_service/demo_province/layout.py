@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import shapely
+from shapely import LineString
 from shapely.geometry.base import BaseGeometry
 
 from gis_service.demo_province.borders import county_borders
@@ -18,10 +19,13 @@ from gis_service.demo_province.drawing_plane import (
 )
 from gis_service.demo_province.fixed_places import FixedPlace, fixed_places, kept_clear
 from gis_service.demo_province.places import COUNTIES, Town, towns
+from gis_service.demo_province.projects import Project, projects, villages
 from gis_service.demo_province.rivers import Reservoir, River, reservoirs, rivers
 from gis_service.demo_province.routes import Route, routes
-from gis_service.demo_province.scale import SCALES, Scale, ScaleName
+from gis_service.demo_province.scale import SCALES, SHOWN_COUNTIES, Scale, ScaleName
 from gis_service.demo_province.superblocks import (
+    COUNTRY,
+    RING,
     ROAD,
     TOWN,
     WATER,
@@ -45,6 +49,10 @@ class Layout:
     rivers: tuple[River, ...]
     reservoirs: tuple[Reservoir, ...]
     routes: tuple[Route, ...]
+    road_lands: GeometryArray
+    """Land of each route; roads end at the ring roads around town centres."""
+    villages: GeometryArray
+    projects: tuple[Project, ...]
     fixed: tuple[FixedPlace, ...]
     blocks: Superblocks
     counties: GeometryArray
@@ -57,41 +65,79 @@ def lay_out(scale_name: ScaleName, seed: int, coast_file: Path | None) -> Layout
     land = draw_land(seed, coast_file)
     terrain = Terrain.of(land, seed)
     settled = towns(terrain, seed)
-    areas = np.array(
-        [blob(town.x, town.y, town.radius_m, seed, key) for key, town in enumerate(settled)],
-        dtype=object,
-    )
+    areas, cores = _town_areas(settled, seed)
     fixed = fixed_places()
-    around = shapely.buffer(shapely.points([(t.x, t.y) for t in settled]),
-                            [t.radius_m + 800 for t in settled], quad_segs=4)
+    around = shapely.buffer(
+        shapely.points([(t.x, t.y) for t in settled]),
+        [t.radius_m + 800 for t in settled],
+        quad_segs=4,
+    )
     clear = kept_clear()
     kept = shapely.buffer(shapely.points(clear[:, :2]), clear[:, 2] + 1_500, quad_segs=4)
     waters = rivers(terrain, seed)
     lakes = reservoirs(waters, terrain, seed, shapely.union_all([*around, *kept]))
     roads = routes(settled, terrain, clear, seed)
-    figures = _figures(areas, waters, lakes, roads, fixed)
-    borders = [shapely.linestrings(line) for line in county_borders(seed)]
-    points, owner = _county_points()
-    blocks = superblocks(land, borders, (points, owner), figures, scale.edge_spacing_m)
-    return Layout(seed, scale, land, terrain, settled, areas, waters, lakes, roads, fixed, blocks,
-                  _county_outlines(blocks))
-
-
-def _figures(
-    areas: GeometryArray, waters: tuple[River, ...], lakes: tuple[Reservoir, ...],
-    roads: tuple[Route, ...], fixed: tuple[FixedPlace, ...],
-) -> list[Figure]:
-    """What cuts the land; later ones win: a road bridges water, a fixed place stays whole."""
-    figures = [Figure(area, TOWN, number) for number, area in enumerate(areas)]
-    # References of waters: rivers first, then reservoirs.
-    figures += [Figure(river.water(), WATER, number) for number, river in enumerate(waters)]
-    figures += [
-        Figure(lake.water, WATER, len(waters) + number) for number, lake in enumerate(lakes)
-    ]
-    numbered = list(enumerate(roads))
-    figures += [Figure(road.land(), ROAD, number) for number, road in reversed(numbered)]
+    lands = shapely.difference(
+        np.array([road.land() for road in roads], dtype=object), shapely.union_all(cores)
+    )
+    taken = shapely.union_all([*around, *kept, *(lake.water for lake in lakes)])
+    hamlets = villages(terrain, seed, taken) if scale.coarse > 1 else np.zeros(0, dtype=object)
+    works = projects(terrain, seed, taken)
+    figures = [Figure(shape, COUNTRY, -1) for shape in hamlets.tolist()]
+    figures += [Figure(project.shape, COUNTRY, -1) for project in works]
+    figures += [Figure(area, TOWN, number) for number, area in enumerate(areas)]
+    figures += _lines(waters, lakes, lands)
+    figures += _rings(settled, cores)
     figures += [Figure(place.shape, place.kind, number) for number, place in enumerate(fixed)]
-    return figures
+    borders = [LineString(line) for line in county_borders(seed)]
+    blocks = superblocks(land, borders, _county_points(), figures, scale.edge_spacing_m)
+    return Layout(
+        seed,
+        scale,
+        land,
+        terrain,
+        settled,
+        areas,
+        waters,
+        lakes,
+        roads,
+        lands,
+        hamlets,
+        works,
+        fixed,
+        blocks,
+        _county_outlines(blocks),
+    )
+
+
+def _town_areas(settled: tuple[Town, ...], seed: int) -> tuple[GeometryArray, GeometryArray]:
+    """The area of each town, and of its centre inside the ring road."""
+    areas, cores = [], []
+    for key, town in enumerate(settled):
+        shown = key < len(COUNTIES) and COUNTIES[key].code in SHOWN_COUNTIES
+        # Sample sites lie in the towns that are shown: these keep close to a circle.
+        areas.append(
+            blob(town.x, town.y, town.radius_m, seed, key, unevenness=0.08 if shown else 0.22)
+        )
+        cores.append(blob(town.x, town.y, town.radius_m * 0.38, seed, 200 + key, unevenness=0.1))
+    return np.array(areas, dtype=object), np.array(cores, dtype=object)
+
+
+def _lines(
+    waters: tuple[River, ...], lakes: tuple[Reservoir, ...], lands: GeometryArray
+) -> list[Figure]:
+    """Waters (references: rivers, then reservoirs), and roads over them, the highest class last."""
+    shapes = [river.water() for river in waters] + [lake.water for lake in lakes]
+    figures = [Figure(shape, WATER, number) for number, shape in enumerate(shapes)]
+    numbered = list(enumerate(lands))
+    return figures + [Figure(shape, ROAD, number) for number, shape in reversed(numbered)]
+
+
+def _rings(settled: tuple[Town, ...], cores: GeometryArray) -> list[Figure]:
+    """A ring road around each town centre."""
+    half = [12.0 if number < len(COUNTIES) else 7.0 for number in range(len(settled))]
+    rings = shapely.buffer(shapely.boundary(cores), half, quad_segs=2)
+    return [Figure(ring, RING, number) for number, ring in enumerate(rings)]
 
 
 def _county_points() -> tuple[GeometryArray, IntArray]:
@@ -103,7 +149,9 @@ def _county_points() -> tuple[GeometryArray, IntArray]:
 def _county_outlines(blocks: Superblocks) -> GeometryArray:
     faces = geometry_to_lonlat(blocks.faces)
     return np.array(
-        [shapely.coverage_union_all(faces[blocks.county == number])
-         for number in range(len(COUNTIES))],
+        [
+            shapely.coverage_union_all(faces[blocks.county == number])
+            for number in range(len(COUNTIES))
+        ],
         dtype=object,
     )

@@ -26,9 +26,16 @@ from gis_service.demo_province.subdivision import Manner, measure, subdivide
 _BELTS_M: Final = (2_200.0, 6_500.0, 14_000.0)
 
 SEA_USE_ZH: Final = {
-    "1802": "增养殖用海", "1803": "捕捞海域", "1902": "盐田用海", "2001": "港口用海",
-    "2002": "航运用海", "2101": "风景旅游用海", "2102": "文体休闲娱乐用海",
-    "2203": "海洋保护修复及海岸防护工程用海", "1905": "可再生能源用海", "24": "其他海域",
+    "1802": "增养殖用海",
+    "1803": "捕捞海域",
+    "1902": "盐田用海",
+    "2001": "港口用海",
+    "2002": "航运用海",
+    "2101": "风景旅游用海",
+    "2102": "文体休闲娱乐用海",
+    "2203": "海洋保护修复及海岸防护工程用海",
+    "1905": "可再生能源用海",
+    "24": "其他海域",
 }
 
 COAST_TYPES_ZH: Final = {"natural": "自然岸线", "artificial": "人工岸线", "restored": "修复岸线"}
@@ -58,8 +65,10 @@ def _zone_faces(province: Province) -> tuple[IntArray, np.ndarray]:
         for o in outlines
     ]
     turns = np.linspace(0, 2 * np.pi, 40, endpoint=False)
-    rays = [shapely.linestrings([(0, 0), (260_000 * np.cos(t), 260_000 * np.sin(t))])
-            for t in turns + 0.031]
+    rays = [
+        shapely.linestrings([(0, 0), (260_000 * np.cos(t), 260_000 * np.sin(t))])
+        for t in turns + 0.031
+    ]
     lines = shapely.segmentize(
         np.array([*(outline.boundary for outline in outlines), *rays], dtype=object), 400.0
     )
@@ -89,7 +98,7 @@ def _zones(province: Province) -> Iterator[Chunk]:
 
     def manner(x: FloatArray, y: FloatArray) -> Manner:
         inland = -province.terrain.inland_m(x, y)
-        target = np.where(inland < 2_300, 4e6, 2.2e7) * (0.22 if fine else 2.2)
+        target = np.where(inland < 2_300, 4e6, 2.2e7) * (0.22 if fine else 4.0)
         return Manner(target, np.sqrt(target) / 5, np.full_like(x, 0.02))
 
     zones, origin = subdivide(rings, vertices, manner, generator(province.seed, 97))

@@ -8,8 +8,8 @@ import numpy as np
 import shapely
 
 from gis_service.demo_province.drawing_plane import (
+    BoolArray,
     FloatArray,
-    GeometryArray,
     geometry_to_lonlat,
 )
 from gis_service.demo_province.edition import Chunk, DemoLayer
@@ -70,7 +70,7 @@ def _forest(province: Province, shift_m: tuple[float, float]) -> Iterator[Chunk]
     kept = np.array([place.shape for place in province.layout.fixed], dtype=object)
     for number, parcels, _ in counties_with_parcels(province):
         cells = parcels.planned
-        ground = Ground.at(cells.x, cells.y, province.terrain, 8)
+        ground = Ground.at(cells, province.terrain, 8)
         codes = planned_codes(cells, province.layout)
         # The department counts rubber as forest and draws its own line through the fields.
         own_line = forest_score(ground) + ground.patches(2_400, 24) * 0.75 > 0.1
@@ -98,9 +98,7 @@ def _forest(province: Province, shift_m: tuple[float, float]) -> Iterator[Chunk]
         )
 
 
-def _grades(
-    height: FloatArray, luck: FloatArray, inside: GeometryArray, core: GeometryArray
-) -> list[str]:
+def _grades(height: FloatArray, luck: FloatArray, inside: BoolArray, core: BoolArray) -> list[str]:
     grade = np.where(height > 420, "II", np.where((height > 150) | (luck < 0.2), "III", "IV"))
     grade = np.where(inside, "II", grade)
     return np.where(core, "I", grade).tolist()  # type: ignore[no-any-return]

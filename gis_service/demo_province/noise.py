@@ -15,6 +15,7 @@ _UintArray = npt.NDArray[np.uint64]
 
 _MIX_A: Final = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_B: Final = np.uint64(0x94D049BB133111EB)
+_SPREAD: Final = 0x94D049BB133111EB
 _STEP_X: Final = np.uint64(0x9E3779B97F4A7C15)
 _STEP_Y: Final = np.uint64(0xC2B2AE3D27D4EB4F)
 
@@ -33,8 +34,8 @@ def _mix(values: _UintArray) -> _UintArray:
 
 def lattice(column: npt.NDArray[np.int64], row: npt.NDArray[np.int64], seed: int) -> FloatArray:
     """One number in [0, 1) for each cell of an endless lattice."""
-    keys = column.astype(np.uint64) * _STEP_X + row.astype(np.uint64) * _STEP_Y
-    mixed = _mix(_mix(keys) + np.uint64(seed))
+    keys = column.view(np.uint64) * _STEP_X + row.view(np.uint64) * _STEP_Y
+    mixed = _mix(keys + np.uint64(seed * _SPREAD % 2**64))
     return (mixed >> np.uint64(11)).astype(np.float64) / 2.0**53
 
 
@@ -44,9 +45,13 @@ def value_noise(x: FloatArray, y: FloatArray, size_m: float, seed: int) -> Float
     column, row = np.floor(u).astype(np.int64), np.floor(v).astype(np.int64)
     s, t = u - column, v - row
     s, t = s * s * (3 - 2 * s), t * t * (3 - 2 * t)
-    low = lattice(column, row, seed) * (1 - s) + lattice(column + 1, row, seed) * s
-    high = lattice(column, row + 1, seed) * (1 - s) + lattice(column + 1, row + 1, seed) * s
-    return low * (1 - t) + high * t
+    # The four corners in one call: most callers have short arrays.
+    columns, rows = np.stack([column, column, column + 1, column + 1]), np.stack([row, row + 1] * 2)
+    corner = lattice(columns, rows, seed)
+    low = corner[0] + (corner[2] - corner[0]) * s
+    high = corner[1] + (corner[3] - corner[1]) * s
+    mixed: FloatArray = low + (high - low) * t
+    return mixed
 
 
 def fractal_noise(

@@ -48,8 +48,11 @@ class Tessellation:
     """Index of the town, -1 in the country."""
     x: FloatArray
     y: FloatArray
+    area_m2: FloatArray
+    """In the drawing plane, without the hole's; to choose a use by, no figure of any report."""
 
     def __len__(self) -> int:
+        """Number of parcels."""
         return len(self.shells)
 
     def geometries(self, lonlat: FloatArray, which: IntArray | BoolArray) -> GeometryArray:
@@ -95,7 +98,10 @@ _Part = list[tuple[Rings, Rings, int, IntArray]]
 
 
 def _country(
-    blocks: Superblocks, which: IntArray, vertices: Vertices, setting: Setting,
+    blocks: Superblocks,
+    which: IntArray,
+    vertices: Vertices,
+    setting: Setting,
     chance: np.random.Generator,
 ) -> tuple[_Part, _Part]:
     faces = from_polygons(blocks.faces[which], vertices)
@@ -114,7 +120,10 @@ def _country(
 
 
 def _town(
-    blocks: Superblocks, which: IntArray, vertices: Vertices, setting: Setting,
+    blocks: Superblocks,
+    which: IntArray,
+    vertices: Vertices,
+    setting: Setting,
     chance: np.random.Generator,
 ) -> tuple[_Part, _Part, _Part]:
     faces = from_polygons(blocks.faces[which], vertices)
@@ -155,12 +164,14 @@ def _manner(setting: Setting, stage: str) -> MannerAt:
         if stage == "block":
             target = 900_000 * np.maximum(grown, 1)
         else:
-            field = 40_000 if stage == "current" else 95_000
+            field = 78_000 if stage == "current" else 180_000
             target = field * grown
             village = village_nearness(x, y, terrain) > -0.6
             target = np.where(village & (factor < 4), np.minimum(target, 6_000), target)
         spacing = np.clip(np.sqrt(target) / 3.2, 25, 900)
-        return Manner(target, spacing, 0.012 + 0.075 * hilly)
+        # Long cuts follow streams and ridges; short ones are field edges.
+        roughness = 0.012 + 0.055 * hilly + 0.02 * np.clip(np.log10(target / 2e5), 0, 2)
+        return Manner(target, spacing, roughness)
 
     def in_town(x: FloatArray, y: FloatArray) -> Manner:
         factor = scale.factor(x, y, town=True)
@@ -229,10 +240,16 @@ def _joined(parts: list[_Part], vertices: Vertices) -> Tessellation:
     towns = [piece[3] for piece in flat]
     if not flat:
         nothing = np.zeros(0, dtype=np.int64)
-        return Tessellation(shells, holes, nothing, nothing, np.zeros(0), np.zeros(0))
+        return Tessellation(shells, holes, nothing, nothing, *[np.zeros(0)] * 3)
     shape = measure(shells, vertices.xy)
     return Tessellation(
-        shells, holes, np.concatenate(kinds), np.concatenate(towns), shape.x, shape.y
+        shells,
+        holes,
+        np.concatenate(kinds),
+        np.concatenate(towns),
+        shape.x,
+        shape.y,
+        shape.area_m2,
     )
 
 

@@ -99,12 +99,16 @@ def _monuments(province: Province) -> tuple[FloatArray, list[str], list[str]]:
     rows = [(*monument(), 52.0)]
     many = 3 if layout.scale.coarse == 1 else 1
     for number, town in enumerate(layout.towns):
-        wanted = (6 if number < len(COUNTIES) else 2) * many
+        wanted = (5 if number < len(COUNTIES) else 1) * many
         for _ in range(wanted):
             turn, away = chance.uniform(0, 2 * np.pi), chance.uniform(0.05, 2.6)
-            rows.append((town.x + np.cos(turn) * away * town.radius_m,
-                         town.y + np.sin(turn) * away * town.radius_m,
-                         float(chance.uniform(28, 95))))
+            rows.append(
+                (
+                    town.x + np.cos(turn) * away * town.radius_m,
+                    town.y + np.sin(turn) * away * town.radius_m,
+                    float(chance.uniform(28, 95)),
+                )
+            )
     found = np.array(rows)
     inside = layout.terrain.inland_m(found[:, 0], found[:, 1]) > 250
     unsurveyed = next(i for i, c in enumerate(COUNTIES) if c.code == NO_HERITAGE_SURVEY)
@@ -113,16 +117,18 @@ def _monuments(province: Province) -> tuple[FloatArray, list[str], list[str]]:
     fixed = np.array([shapely.buffer(p.shape, 420.0) for p in layout.fixed], dtype=object)
     inside &= ~in_areas(found[:, 0], found[:, 1], fixed)
     inside[0] = True
-    apart = shapely.STRtree(shapely.points(found[:, :2]))
-    for first, second in apart.query(shapely.points(found[:, :2]), predicate="dwithin",
-                                     distance=620.0).T.tolist():
+    apart = shapely.STRtree(np.asarray(shapely.points(found[:, :2])))
+    for first, second in apart.query(
+        shapely.points(found[:, :2]), predicate="dwithin", distance=620.0
+    ).T.tolist():
         if first < second and inside[first]:
             inside[second] = False
     kept = found[inside]
     levels = [_LEVELS[number % len(_LEVELS)] for number in range(len(kept))]
     names = [
         invented_name(11 * number + 1).zh.removesuffix(MARK_ZH)
-        + _KINDS[number % len(_KINDS)] + MARK_ZH
+        + _KINDS[number % len(_KINDS)]
+        + MARK_ZH
         for number in range(len(kept))
     ]
     return kept, levels, names

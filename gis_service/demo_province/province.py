@@ -22,7 +22,7 @@ from gis_service.demo_province.parcels import CountyParcels, Setting, county_par
 from gis_service.demo_province.places import COUNTIES
 from gis_service.demo_province.reserves import Reserves, draw_reserves
 from gis_service.demo_province.scale import ScaleName
-from gis_service.demo_province.superblocks import FIXED, ROAD, TOWN, WATER
+from gis_service.demo_province.superblocks import RING, ROAD, WATER
 from gis_service.demo_province.terrain import Terrain
 
 Progress = Callable[[str, float], None]
@@ -58,9 +58,7 @@ class Province:
         return self.layout.terrain
 
 
-def draw(
-    scale_name: ScaleName, seed: int, coast_file: Path | None, progress: Progress
-) -> Province:
+def draw(scale_name: ScaleName, seed: int, coast_file: Path | None, progress: Progress) -> Province:
     """Draw everything that several layers share; progress runs from 0 to 1."""
     progress("layout", 0.0)
     layout = lay_out(scale_name, seed, coast_file)
@@ -93,8 +91,8 @@ def _standing(layout: Layout, county: int) -> Standing:
 
 
 def _standing_code(layout: Layout, kind: int, reference: int, which: str) -> str:
-    if kind == ROAD:
-        return "1202"
+    if kind in (ROAD, RING):
+        return "1202" if kind == ROAD else "1207"
     if kind == WATER:
         return "1701" if reference < len(layout.rivers) else "1703"
     return code_of(layout.fixed[reference], which)
@@ -109,12 +107,10 @@ def drifted(xy: FloatArray, terrain: Terrain, reach_m: float, key: int) -> Float
     return to_lonlat(xy + drift * reach_m)
 
 
-def in_areas(
-    x: FloatArray, y: FloatArray, areas: GeometryArray
-) -> BoolArray:
+def in_areas(x: FloatArray, y: FloatArray, areas: GeometryArray) -> BoolArray:
     """Which places lie in any of the areas (metres of the plane)."""
     hit = np.zeros(len(x), dtype=bool)
-    point = shapely.STRtree(shapely.points(x, y)).query(areas, predicate="contains")[1]
+    point = shapely.STRtree(np.asarray(shapely.points(x, y))).query(areas, predicate="contains")[1]
     hit[point] = True
     return hit
 
@@ -157,10 +153,3 @@ def counties_with_parcels(province: Province) -> Iterator[tuple[int, CountyParce
         zip(province.parcels, province.standing, strict=True)
     ):
         yield number, parcels, standing
-
-
-def town_faces(province: Province) -> tuple[GeometryArray, IntArray]:
-    """Town faces in lon/lat and the town of each."""
-    blocks = province.layout.blocks
-    inside = (blocks.kind == TOWN) | (blocks.kind == FIXED)
-    return geometry_to_lonlat(blocks.faces[inside]), blocks.reference[inside]

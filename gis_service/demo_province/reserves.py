@@ -5,9 +5,9 @@ from typing import Final
 
 import numpy as np
 import shapely
-from shapely.geometry.base import BaseGeometry
+from shapely import Polygon
 
-from gis_service.demo_province.coast import roughen
+from gis_service.demo_province.coast import largest_part, roughen
 from gis_service.demo_province.curves import blob
 from gis_service.demo_province.drawing_plane import GeometryArray, to_plane
 
@@ -41,15 +41,17 @@ def draw_reserves(seed: int) -> Reserves:
     for key, (lon, lat, radius_m, _, _) in enumerate(RESERVES):
         x, y = to_plane(np.array([[lon, lat]]))[0]
         outline = blob(x, y, radius_m, seed, 500 + key, unevenness=0.4)
-        ring = roughen(shapely.get_coordinates(outline)[:-1], seed, 500 + key,
-                       longest_m=160.0, amplitude=0.13, closed=True)
-        area = _largest(shapely.make_valid(shapely.polygons(ring)))
+        ring = roughen(
+            shapely.get_coordinates(outline)[:-1],
+            seed,
+            500 + key,
+            longest_m=160.0,
+            amplitude=0.13,
+            closed=True,
+        )
+        area = largest_part(shapely.make_valid(Polygon(ring)))
         whole.append(area)
         # A core to 40 m is enough, and its offset from a rough line ten times quicker.
         plain = shapely.simplify(area, 40.0)
-        cores.append(_largest(shapely.buffer(plain, -radius_m * 0.34, quad_segs=4)))
+        cores.append(largest_part(plain.buffer(-radius_m * 0.34, quad_segs=4)))
     return Reserves(np.array(whole, dtype=object), np.array(cores, dtype=object))
-
-
-def _largest(area: BaseGeometry) -> BaseGeometry:
-    return max(shapely.get_parts(area), key=lambda part: part.area)

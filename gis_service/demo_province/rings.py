@@ -37,6 +37,7 @@ class Rings:
     """Length n + 1; ring i is ``vertex[start[i]:start[i + 1]]``."""
 
     def __len__(self) -> int:
+        """Number of rings."""
         return len(self.start) - 1
 
     @property

@@ -6,10 +6,12 @@ from typing import Final
 
 import numpy as np
 import shapely
+from shapely import LineString, Polygon
 from shapely.geometry.base import BaseGeometry
 
+from gis_service.demo_province.coast import largest_part
 from gis_service.demo_province.curves import smooth, winding
-from gis_service.demo_province.drawing_plane import FloatArray, IntArray
+from gis_service.demo_province.drawing_plane import BoolArray, FloatArray, IntArray
 from gis_service.demo_province.noise import generator, lattice
 from gis_service.demo_province.terrain import Terrain
 
@@ -50,29 +52,28 @@ def rivers(terrain: Terrain, seed: int) -> tuple[River, ...]:
     """All rivers, the largest basin first."""
     rows, columns = (int(n * 1_000 / _STEP_M) for n in terrain.inland.shape)
     column, row = np.meshgrid(np.arange(columns), np.arange(rows))
-    x, y = terrain.west + column * _STEP_M, terrain.south + row * _STEP_M
-    height = terrain.height_m(x.ravel(), y.ravel()).reshape(x.shape)
+    x = np.asarray((terrain.west + column * _STEP_M).ravel(), dtype=np.float64)
+    y = np.asarray((terrain.south + row * _STEP_M).ravel(), dtype=np.float64)
     # A little roughness keeps rivers on flat ground from running along the raster.
-    height = height + 14 * lattice(column.ravel(), row.ravel(), seed).reshape(x.shape)
-    sea = terrain.inland_m(x.ravel(), y.ravel()).reshape(x.shape) < 0
-    down, order = _drainage(height, sea)
+    height = terrain.height_m(x, y) + 14 * lattice(column.ravel(), row.ravel(), seed)
+    sea = terrain.inland_m(x, y) < 0
+    down, order = _drainage(height, sea, columns)
     basin = np.full(height.size, _STEP_M**2 / 1e6)
     for cell in order[::-1]:
         if down[cell] >= 0:
             basin[down[cell]] += basin[cell]
-    courses = _courses(down, order, basin, sea.ravel())
+    courses = _courses(down, order, basin, sea)
     found = []
-    for cells in courses:
-        cell = np.array(cells)
-        points = np.stack([x.ravel()[cell], y.ravel()[cell]], axis=1)
-        found.append(_river(points, basin[cell], seed))
+    for course in courses:
+        cells = np.array(course)
+        found.append(_river(np.stack([x[cells], y[cells]], axis=1), basin[cells], seed))
     return tuple(sorted(found, key=lambda river: -river.basin_km2))
 
 
-def _drainage(height: FloatArray, sea: FloatArray) -> tuple[list[int], list[int]]:
+def _drainage(height: FloatArray, sea: BoolArray, columns: int) -> tuple[list[int], list[int]]:
     """Priority flood from the sea: the next cell down for each, and all cells from low to high."""
-    rows, columns = height.shape
-    flat, at_sea = height.ravel().tolist(), sea.ravel().tolist()
+    flat, at_sea = height.tolist(), sea.tolist()
+    rows = len(flat) // columns
     down = [-1] * len(flat)
     seen = list(at_sea)
     queue = [(flat[cell], cell) for cell in range(len(flat)) if at_sea[cell]]
@@ -96,7 +97,7 @@ def _drainage(height: FloatArray, sea: FloatArray) -> tuple[list[int], list[int]
 
 
 def _courses(
-    down: list[int], order: list[int], basin: FloatArray, sea: FloatArray
+    down: list[int], order: list[int], basin: FloatArray, sea: BoolArray
 ) -> list[list[int]]:
     """Cells of each river, upstream first; a course ends in the sea or in a larger river."""
     is_river = (basin >= _RIVER_FROM_KM2) & ~sea
@@ -163,27 +164,18 @@ def _lake(course: FloatArray, dam: int, size_m: float, chance: np.random.Generat
     valley: IntArray = np.arange(max(dam - length, 0), dam)
     if len(valley) < 4:
         valley = np.arange(dam, min(dam + 4, len(course)))
-    parts = [shapely.points(course[valley])]
-    widths = [
-        size_m
-        * (0.25 + 0.75 * np.linspace(0, 1, len(valley)) * chance.uniform(0.6, 1.2, len(valley)))
-    ]
-    for start in valley[:: max(len(valley) // 5, 1)]:
+    swelling = np.linspace(0, 1, len(valley)) * chance.uniform(0.6, 1.2, len(valley))
+    arms: list[tuple[FloatArray, FloatArray]] = [(course[valley], 0.25 + 0.75 * swelling)]
+    for start in valley[:: max(len(valley) // 5, 1)].tolist():
         angle = chance.uniform(0, 2 * np.pi)
         reach = size_m * chance.uniform(1.2, 2.6) * np.linspace(0.2, 1, 6)
         bend = angle + np.linspace(0, chance.uniform(-0.7, 0.7), 6)
         arm = course[start] + np.stack([np.cos(bend) * reach, np.sin(bend) * reach], axis=1)
-        parts.append(shapely.points(arm))
-        widths.append(size_m * np.linspace(0.5, 0.16, 6))
-    chains = [shapely.linestrings(shapely.get_coordinates(part)) for part in parts]
-    water = shapely.union_all(
-        [
-            shapely.buffer(p, w, quad_segs=4)
-            for part, width in zip(parts, widths, strict=True)
-            for p, w in zip(part, width, strict=True)
-        ]
-        + [shapely.buffer(chain, size_m * 0.12) for chain in chains]
-    )
-    largest = max(shapely.get_parts(water), key=lambda part: part.area)
-    shore = shapely.simplify(shapely.polygons(shapely.get_exterior_ring(largest)), 25.0)
-    return shore
+        arms.append((arm, np.linspace(0.5, 0.16, 6)))
+    pools = [
+        shapely.buffer(np.asarray(shapely.points(line)), size_m * half, quad_segs=4)
+        for line, half in arms
+    ]
+    channels = [np.array([LineString(line).buffer(size_m * 0.12)]) for line, _ in arms]
+    water = largest_part(shapely.union_all(np.concatenate(pools + channels)))
+    return shapely.simplify(Polygon(shapely.get_coordinates(water.exterior)), 25.0)

@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 import shapely
-from shapely.geometry.base import BaseGeometry
+from shapely import LineString, Polygon
 
 from gis_service.demo_province.curves import even, smooth, winding
 from gis_service.demo_province.drawing_plane import FloatArray
@@ -59,12 +59,10 @@ class Route:
         """Width of its land."""
         return WIDTH_M[self.road_class]
 
-    def land(self) -> BaseGeometry:
+    def land(self) -> Polygon:
         """The road land: the winding centreline with its width."""
-        line = shapely.linestrings(self.line)
-        return shapely.buffer(
-            line, self.width_m / 2, cap_style="flat", join_style="round", quad_segs=2
-        )
+        line = LineString(self.line)
+        return line.buffer(self.width_m / 2, cap_style="flat", join_style="round", quad_segs=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +126,7 @@ def _expressway(
     return Route(number, "expressway", _laid(line, ground, 2_300.0, 1_500.0, 9_000.0, 51))
 
 
-def _road(
-    pair: tuple[int, int], towns: tuple[Town, ...], ground: _Ground, number: int
-) -> Route:
+def _road(pair: tuple[int, int], towns: tuple[Town, ...], ground: _Ground, number: int) -> Route:
     first, second = (towns[index] for index in pair)
     seats = len(COUNTIES)
     if pair[1] < seats:

@@ -12,8 +12,8 @@ from gis_service.demo_province.terrain import Terrain
 
 ScaleName = Literal["small", "province"]
 
-SHOWN_COUNTIES: Final = ("469021", "469022")
-"""Ding'an and Tunchang: drawn in full detail at both scales; the sample sites lie here."""
+SHOWN_COUNTIES: Final = {"469021": 1.0, "469022": 3.0}
+"""Ding'an and Tunchang, where the sample sites lie: the least factor on areas around the seats."""
 
 _VILLAGE_CELL_M: Final = 2_300.0
 
@@ -33,18 +33,17 @@ class Scale:
         coarse = self.town_coarse if town else self.coarse
         if coarse == 1.0:
             return np.ones_like(x)
-        near = np.full_like(x, np.inf)
-        for county in COUNTIES:
-            if county.code in SHOWN_COUNTIES:
-                seat = to_plane(np.array([county.seat]))[0]
-                near = np.minimum(near, np.hypot(x - seat[0], y - seat[1]))
-        share = np.clip((near - 1_500) / 4_000, 0, 1)
-        factor: FloatArray = coarse**share
+        factor = np.full_like(x, coarse)
+        for code, least in SHOWN_COUNTIES.items():
+            seat = next(county.seat for county in COUNTIES if county.code == code)
+            middle = to_plane(np.array([seat]))[0]
+            share = np.clip((np.hypot(x - middle[0], y - middle[1]) - 1_500) / 4_000, 0, 1)
+            factor = np.minimum(factor, least * (coarse / least) ** share)
         return factor
 
 
 SCALES: Final[dict[ScaleName, Scale]] = {
-    "small": Scale("small", 300.0, 190.0, 60.0),
+    "small": Scale("small", 300.0, 100.0, 60.0),
     "province": Scale("province", 60.0, 1.0, 1.0),
 }
 

@@ -92,9 +92,7 @@ def subdivide(
         shape = measure(rings, vertices.xy)
         manner = manner_at(shape.x, shape.y)
         limit = manner.target_m2 * chance.uniform(0.75, 1.6, len(rings))
-        ready: BoolArray = (
-            (shape.area_m2 <= limit) | (attempts >= _ATTEMPTS) | (rings.size < 6)
-        )
+        ready: BoolArray = (shape.area_m2 <= limit) | (attempts >= _ATTEMPTS) | (rings.size < 6)
         whole.append(rings.take(ready))
         whole_origin.append(origin[ready])
         rest = np.flatnonzero(~ready)
@@ -102,8 +100,13 @@ def subdivide(
             rings, origin = rings.take(rest), origin[rest]
             break
         rings, origin, attempts = _generation(
-            rings.take(rest), origin[rest], attempts[rest], vertices,
-            _taken(shape, rest), _taken_manner(manner, rest), chance,
+            rings.take(rest),
+            origin[rest],
+            attempts[rest],
+            vertices,
+            _taken(shape, rest),
+            _taken_manner(manner, rest),
+            chance,
         )
     whole.append(rings)
     whole_origin.append(origin)
@@ -113,8 +116,13 @@ def subdivide(
 
 
 def _taken(shape: Shape, which: IntArray) -> Shape:
-    return Shape(shape.area_m2[which], shape.x[which], shape.y[which], shape.axis[which],
-                 shape.spread_m[which])
+    return Shape(
+        shape.area_m2[which],
+        shape.x[which],
+        shape.y[which],
+        shape.axis[which],
+        shape.spread_m[which],
+    )
 
 
 def _taken_manner(manner: Manner, which: IntArray) -> Manner:
@@ -122,8 +130,13 @@ def _taken_manner(manner: Manner, which: IntArray) -> Manner:
 
 
 def _generation(
-    rings: Rings, origin: IntArray, attempts: IntArray, vertices: Vertices,
-    shape: Shape, manner: Manner, chance: np.random.Generator,
+    rings: Rings,
+    origin: IntArray,
+    attempts: IntArray,
+    vertices: Vertices,
+    shape: Shape,
+    manner: Manner,
+    chance: np.random.Generator,
 ) -> tuple[Rings, IntArray, IntArray]:
     """Cut every ring once; a ring whose cut fails comes back whole with one attempt more."""
     first, second, found = _ends(rings, vertices.xy, shape, attempts, chance)
@@ -140,9 +153,7 @@ def _generation(
     kept = cut[good]
     pieces = Rings.joined([one.take(good), other.take(good), rings.take(failed)])
     new_origin = np.concatenate([origin[kept], origin[kept], origin[failed]])
-    new_attempts = np.concatenate(
-        [np.zeros(2 * len(kept), dtype=np.int64), attempts[failed] + 1]
-    )
+    new_attempts = np.concatenate([np.zeros(2 * len(kept), dtype=np.int64), attempts[failed] + 1])
     return pieces, new_origin, new_attempts
 
 
@@ -154,8 +165,13 @@ def _ends(
     tilt = chance.normal(0, 0.06, count) + np.where(attempts == 0, 0, chance.normal(0, 0.5, count))
     shift = chance.uniform(-0.3, 0.3, count) * shape.spread_m
     cosine, sine = np.cos(tilt), np.sin(tilt)
-    along = np.stack([shape.axis[:, 0] * cosine - shape.axis[:, 1] * sine,
-                      shape.axis[:, 0] * sine + shape.axis[:, 1] * cosine], axis=1)
+    along = np.stack(
+        [
+            shape.axis[:, 0] * cosine - shape.axis[:, 1] * sine,
+            shape.axis[:, 0] * sine + shape.axis[:, 1] * cosine,
+        ],
+        axis=1,
+    )
     owner, following = rings.owner, rings.following
     off = xy[rings.vertex] - np.stack([shape.x, shape.y], axis=1)[owner]
     ahead = (off * along[owner]).sum(axis=1) - shift[owner]
@@ -186,8 +202,14 @@ def _ends(
 
 
 def _halves(
-    rings: Rings, first: IntArray, second: IntArray, vertices: Vertices, manner: Manner,
-    cut: IntArray, attempts: IntArray, chance: np.random.Generator,
+    rings: Rings,
+    first: IntArray,
+    second: IntArray,
+    vertices: Vertices,
+    manner: Manner,
+    cut: IntArray,
+    attempts: IntArray,
+    chance: np.random.Generator,
 ) -> tuple[Rings, Rings]:
     """Both sides of each cut, new vertices included."""
     xy = vertices.xy
@@ -204,8 +226,13 @@ def _halves(
 
 
 def _side(
-    rings: Rings, begin: IntArray, along: IntArray, start: IntArray, count: IntArray,
-    *, backwards: bool,
+    rings: Rings,
+    begin: IntArray,
+    along: IntArray,
+    start: IntArray,
+    count: IntArray,
+    *,
+    backwards: bool,
 ) -> Rings:
     """The ring from place ``begin`` over ``along`` vertices, closed by the cut."""
     size = along + count
@@ -220,7 +247,10 @@ def _side(
 
 
 def _course(
-    begin: FloatArray, end: FloatArray, spacing_m: FloatArray, roughness: FloatArray,
+    begin: FloatArray,
+    end: FloatArray,
+    spacing_m: FloatArray,
+    roughness: FloatArray,
     chance: np.random.Generator,
 ) -> tuple[FloatArray, IntArray]:
     """New vertices of each cut from its begin to its end, and how many each has."""
@@ -237,7 +267,9 @@ def _course(
     stray *= (roughness * length)[owner]
     stray += chance.uniform(-0.35, 0.35, len(owner)) * (roughness * spacing_m * 2)[owner]
     normal = np.stack([-step[:, 1], step[:, 0]], axis=1) / np.maximum(length, 1e-9)[:, None]
-    points: FloatArray = begin[owner] + step[owner] * share[:, None] + normal[owner] * stray[:, None]
+    points: FloatArray = (
+        begin[owner] + step[owner] * share[:, None] + normal[owner] * stray[:, None]
+    )
     return points, count
 
 

@@ -11,10 +11,13 @@ from typing import Final
 
 import numpy as np
 import shapely
+from shapely import LineString, Polygon
 from shapely.geometry.base import BaseGeometry
 
 from gis_service.demo_province.drawing_plane import (
+    METRES_PER_DEG_Y,
     BoolArray,
+    FloatArray,
     GeometryArray,
     IntArray,
     geometry_to_lonlat,
@@ -28,7 +31,8 @@ TOWN: Final = 1
 WATER: Final = 2
 ROAD: Final = 3
 FIXED: Final = 4
-"""Kinds of a face; FIXED faces are airports and the surroundings of the sample sites."""
+RING: Final = 5
+"""Kinds of a face; FIXED: airports, plots of the sample sites; RING: a town's ring road."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +69,7 @@ def superblocks(
     )
     grid_land = geometry_to_lonlat(land)
     shapely.prepare(grid_land)
-    faces = _faces(lines, grid_land)
-    for _ in range(6):
-        bridges = _bridges(geometry_to_plane(faces), figures, spacing_m)
-        if not len(bridges):
-            break
-        lines = np.concatenate([lines, geometry_to_lonlat(bridges)])
-        faces = _faces(lines, grid_land)
+    faces = _without_holes(_faces(lines, grid_land), figures, spacing_m)
     county = _counties(faces, geometry_to_lonlat(land), borders, county_points)
     plane = geometry_to_plane(faces)
     kind, reference = _kinds(plane, figures)
@@ -81,12 +79,20 @@ def superblocks(
 def _faces(lines: GeometryArray, land: BaseGeometry) -> GeometryArray:
     """Closed faces on land, in a fixed order."""
     noded = shapely.union_all(lines, grid_size=GRID_DEG)
-    faces = shapely.get_parts(shapely.polygonize(shapely.get_parts(noded)))
-    faces = shapely.transform(faces, lambda points: np.round(points, 8))
-    faces = faces[shapely.intersects(land, shapely.point_on_surface(faces))]
+    faces = _rounded(shapely.get_parts(shapely.polygonize(shapely.get_parts(noded))))
+    return _ordered(faces[shapely.intersects(land, shapely.point_on_surface(faces))])
+
+
+def _rounded(faces: GeometryArray) -> GeometryArray:
+    rounded: GeometryArray = shapely.transform(faces, lambda points: np.round(points, 8))
+    return rounded
+
+
+def _ordered(faces: GeometryArray) -> GeometryArray:
+    """One fixed form and order, whatever the overlay engine returned."""
     faces = shapely.orient_polygons(shapely.normalize(faces), exterior_cw=False)
     box = shapely.bounds(faces)
-    ordered: GeometryArray = faces[np.lexsort((box[:, 2], box[:, 1], box[:, 0]))]
+    ordered: GeometryArray = faces[np.lexsort((box[:, 3], box[:, 2], box[:, 1], box[:, 0]))]
     return ordered
 
 
@@ -104,21 +110,49 @@ def _kinds(faces: GeometryArray, figures: Sequence[Figure]) -> tuple[IntArray, I
     return kinds[last], references[last]
 
 
-def _bridges(faces: GeometryArray, figures: Sequence[Figure], spacing_m: float) -> GeometryArray:
-    """Cuts from each hole of a face that will be divided further to the face's other edges."""
-    kind, _ = _kinds(faces, figures)
-    holed: BoolArray = (shapely.get_num_interior_rings(faces) > 0) & (kind < WATER)
-    bridges = []
-    for face in faces[holed]:
-        west, _, east, _ = face.bounds
-        holes = shapely.polygons(np.array(face.interiors, dtype=object))
-        for hole in holes:
-            y = hole.centroid.y + 0.001
-            cut = shapely.intersection(face, shapely.linestrings([(west - 9, y), (east + 9, y)]))
-            parts = shapely.get_parts(cut)
-            parts = parts[shapely.get_dimensions(parts) == 1]
-            bridges.extend(parts[shapely.distance(parts, hole) < 1e-6])
-    return shapely.segmentize(np.array(bridges, dtype=object), spacing_m)
+def _without_holes(
+    faces: GeometryArray, figures: Sequence[Figure], spacing_m: float
+) -> GeometryArray:
+    """Open every hole of a face that will be divided further, by cuts between its vertices."""
+    for _ in range(8):
+        kind, _ = _kinds(geometry_to_plane(faces), figures)
+        holed: BoolArray = (shapely.get_num_interior_rings(faces) > 0) & (kind < WATER)
+        if not holed.any():
+            break
+        opened = [_opened(face, spacing_m / METRES_PER_DEG_Y) for face in faces[holed]]
+        faces = _ordered(np.concatenate([faces[~holed], *opened]))
+    return faces
+
+
+def _opened(face: Polygon, spacing_deg: float) -> GeometryArray:
+    """The face cut from each hole to a ring west and to one east of it.
+
+    The cuts run between vertices that are there already, so the neighbours need not know.
+    """
+    shapely.prepare(face)
+    rings = [face.exterior, *face.interiors]
+    points = [shapely.get_coordinates(ring)[:-1] for ring in rings]
+    cuts = []
+    for number in range(1, len(rings)):
+        others = np.concatenate([p for k, p in enumerate(points) if k != number])
+        for side in (-1.0, 1.0):
+            start = points[number][int(np.argmax(points[number][:, 0] * side))]
+            cut = _cut(face, start, others[(others[:, 0] - start[0]) * side > 0])
+            if cut is not None:
+                cuts.append(shapely.segmentize(cut, spacing_deg))
+    lines = shapely.union_all([face.boundary, *cuts], grid_size=GRID_DEG)
+    pieces = _rounded(shapely.get_parts(shapely.polygonize(shapely.get_parts(lines))))
+    return pieces[shapely.contains(face, shapely.point_on_surface(pieces))]
+
+
+def _cut(face: Polygon, start: FloatArray, ends: FloatArray) -> LineString | None:
+    """The shortest straight line inside the face to one of the ends."""
+    order = np.argsort(np.hypot(*(ends - start).T), kind="stable")
+    for end in ends[order[:400]]:
+        line = LineString([start, end])
+        if face.covers(line):
+            return line
+    return None
 
 
 def _counties(

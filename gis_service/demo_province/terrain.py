@@ -43,10 +43,12 @@ class Terrain:
     south: float
     inland: FloatArray
     """Distance to the coast on a raster of one kilometre, negative at sea; row 0 is south."""
+    height: FloatArray
+    """Height above the sea on the same raster."""
 
     @classmethod
     def of(cls, land: BaseGeometry, seed: int) -> Self:
-        """Measure the distance to the coast of this land once."""
+        """Measure the distance to the coast of this land once, and raise hills on it."""
         west, south, east, north = land.bounds
         west, south = west - _MARGIN_M, south - _MARGIN_M
         columns = np.arange(west, east + _MARGIN_M, _STEP_M)
@@ -60,17 +62,25 @@ class Terrain:
         points = shapely.points(x, y)
         distance = shapely.distance(shore, points)
         inland = np.where(shapely.contains(plain, points), distance, -distance)
-        return cls(seed, float(west), float(south), inland)
+        height = _heights(x.ravel(), y.ravel(), inland.ravel(), seed).reshape(x.shape)
+        return cls(seed, float(west), float(south), inland, height)
 
     def inland_m(self, x: FloatArray, y: FloatArray) -> FloatArray:
         """Distance to the coast, metres, negative at sea; good to a few hundred metres."""
-        rows, columns = self.inland.shape
+        return self._read(self.inland, x, y)
+
+    def height_m(self, x: FloatArray, y: FloatArray) -> FloatArray:
+        """Height above the sea in metres."""
+        return self._read(self.height, x, y)
+
+    def _read(self, raster: FloatArray, x: FloatArray, y: FloatArray) -> FloatArray:
+        rows, columns = raster.shape
         u = np.clip((x - self.west) / _STEP_M, 0, columns - 1.001)
         v = np.clip((y - self.south) / _STEP_M, 0, rows - 1.001)
         column, row = u.astype(np.int64), v.astype(np.int64)
         s, t = u - column, v - row
-        low = self.inland[row, column] * (1 - s) + self.inland[row, column + 1] * s
-        high = self.inland[row + 1, column] * (1 - s) + self.inland[row + 1, column + 1] * s
+        low = raster[row, column] * (1 - s) + raster[row, column + 1] * s
+        high = raster[row + 1, column] * (1 - s) + raster[row + 1, column + 1] * s
         mixed: FloatArray = low * (1 - t) + high * t
         return mixed
 
@@ -81,23 +91,6 @@ class Terrain:
         north = self.inland_m(x, y + reach) - self.inland_m(x, y - reach)
         length = np.maximum(np.hypot(east, north), 1e-9)
         return np.stack([east / length, north / length], axis=1)
-
-    def height_m(self, x: FloatArray, y: FloatArray) -> FloatArray:
-        """Height above the sea in metres."""
-        inland = self.inland_m(x, y)
-        warp_x = 6_000 * fractal_noise(x, y, 30_000, self.seed + 11, 3)
-        warp_y = 6_000 * fractal_noise(x, y, 30_000, self.seed + 12, 3)
-        hills = np.zeros_like(x)
-        for lon, lat, height, radius in _HILLS:
-            middle = to_plane(np.array([[lon, lat]]))[0]
-            squared = (x + warp_x - middle[0]) ** 2 + (y + warp_y - middle[1]) ** 2
-            hills += height * np.exp(-squared / (2 * radius**2))
-        ridges = 1 - np.abs(fractal_noise(x, y, 14_000, self.seed + 13, 4))
-        rough = fractal_noise(x, y, 9_000, self.seed + 14, 4)
-        rise = np.clip(inland / 16_000, 0, 1)
-        plain = 45 * np.clip(inland / 30_000, 0, 1) + 22 * np.clip(rough + 0.3, 0, None) * rise
-        height: FloatArray = plain + hills * rise * (0.45 + 0.55 * ridges)
-        return np.where(inland < 0, inland / 100, np.maximum(height, 1.0))
 
     def moisture(self, x: FloatArray, y: FloatArray) -> FloatArray:
         """About -1 (dry west) to 1 (wet east), with local valleys."""
@@ -114,3 +107,20 @@ class Terrain:
         east = value_noise(x, y, size_m, key_seed) * 2 - 1
         north = value_noise(x, y, size_m, key_seed + 7) * 2 - 1
         return np.stack([east, north], axis=1)
+
+
+def _heights(x: FloatArray, y: FloatArray, inland: FloatArray, seed: int) -> FloatArray:
+    warp_x = 6_000 * fractal_noise(x, y, 30_000, seed + 11, 3)
+    warp_y = 6_000 * fractal_noise(x, y, 30_000, seed + 12, 3)
+    hills = np.zeros_like(x)
+    for lon, lat, height, radius in _HILLS:
+        middle = to_plane(np.array([[lon, lat]]))[0]
+        squared = (x + warp_x - middle[0]) ** 2 + (y + warp_y - middle[1]) ** 2
+        hills += height * np.exp(-squared / (2 * radius**2))
+    ridges = 1 - np.abs(fractal_noise(x, y, 14_000, seed + 13, 4))
+    rough = fractal_noise(x, y, 9_000, seed + 14, 4)
+    rise = np.clip(inland / 16_000, 0, 1)
+    plain = 45 * np.clip(inland / 30_000, 0, 1) + 22 * np.clip(rough + 0.3, 0, None) * rise
+    total = plain + hills * rise * (0.45 + 0.55 * ridges)
+    # Rounded: the exponential may differ in its last digit from machine to machine.
+    return np.round(np.where(inland < 0, inland / 100, np.maximum(total, 1.0)), 3)

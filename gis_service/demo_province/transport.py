@@ -20,7 +20,10 @@ from gis_service.demo_province.places import MARK_ZH
 from gis_service.demo_province.province import Province, drifted, numbered
 
 _CLASS_ZH: Final = {
-    "expressway": "高速公路", "national": "国道", "provincial": "省道", "county": "县道",
+    "expressway": "高速公路",
+    "national": "国道",
+    "provincial": "省道",
+    "county": "县道",
     "township": "乡道",
 }
 
@@ -50,9 +53,9 @@ def obstacle_limitation_surface(province: Province) -> DemoLayer:
 def _highways(province: Province) -> Iterator[Chunk]:
     layout = province.layout
     roads = layout.routes
-    shapes = np.array([road.land() for road in roads], dtype=object)
     lands = shapely.transform(
-        shapely.segmentize(shapes, 120.0), lambda xy: drifted(xy, province.terrain, 4.0, 6)
+        shapely.segmentize(layout.road_lands, 120.0),
+        lambda xy: drifted(xy, province.terrain, 4.0, 6),
     )
     lands = shapely.set_precision(lands, 1e-8)
     county, road = shapely.STRtree(lands).query(layout.counties, predicate="intersects")
@@ -113,12 +116,21 @@ def _of_airport(airport: Airport) -> list[tuple[str, object, float, float]]:
         start = middle + axis * way * (half + _STRIP_BEYOND_M)
         end = start + axis * way * _APPROACH_M
         wide = _STRIP_HALF_M + _APPROACH_M * _APPROACH_SPREAD
-        fan = [start - across * _STRIP_HALF_M, end - across * wide, end + across * wide,
-               start + across * _STRIP_HALF_M]
+        fan = [
+            start - across * _STRIP_HALF_M,
+            end - across * wide,
+            end + across * wide,
+            start + across * _STRIP_HALF_M,
+        ]
         surfaces.append(("approach", shapely.polygons(fan), ground, _APPROACH_SLOPE))
         reach = _INNER_HEIGHT_M / _TRANSITION_SLOPE
         side = middle + across * way * (_STRIP_HALF_M + reach / 2)
-        box = turned_box(float(side[0]), float(side[1]), airport.runway_m + 2 * _STRIP_BEYOND_M,
-                         reach, airport.angle_deg)
+        box = turned_box(
+            float(side[0]),
+            float(side[1]),
+            airport.runway_m + 2 * _STRIP_BEYOND_M,
+            reach,
+            airport.angle_deg,
+        )
         surfaces.append(("transitional", box, ground, _TRANSITION_SLOPE))
     return surfaces
