@@ -1,6 +1,7 @@
 /** The doors of the service that this page uses: their types, and one function for each. */
 
 import type { Feature, Geometry, MultiPolygon, Polygon } from 'geojson';
+import type { StyleSpecification } from 'maplibre-gl';
 
 /** Text for people, always in both languages. */
 export interface Text { zh: string; en: string }
@@ -13,6 +14,10 @@ export interface LegendEntry {
   colour: string;
   outline: string | null;
   code: string | null;
+  /** What lies under a hatch. */
+  background?: string | null;
+  /** Of a line, in widths of it. */
+  dash?: number[] | null;
 }
 
 export interface Layer {
@@ -24,7 +29,8 @@ export interface Layer {
   visible: boolean;
   draw_order: number;
   min_zoom: number;
-  feature_count: number;
+  /** Null while the plan has no published edition. */
+  feature_count: number | null;
   extent: Bounds | null;
   legend: LegendEntry[];
 }
@@ -91,9 +97,9 @@ export interface Sample { id: string; title: Text; description: Text | null; hre
 export interface FormAttribute {
   name: string;
   title: Text;
-  type: 'string' | 'number' | 'boolean' | 'date' | 'code';
+  type: 'string' | 'number' | 'integer' | 'boolean' | 'date' | 'code' | 'documents';
   unit: string | null;
-  options: { value: string; title: Text }[] | null;
+  options: { value: string | number; title: Text }[] | null;
   help: Text | null;
   rules: string[];
 }
@@ -119,6 +125,8 @@ export interface Patch {
   area_m2: number | null;
   width_m: number | null;
   geometry: Geometry | null;
+  /** Why it is recorded and not counted. */
+  reason?: Text;
 }
 
 export interface Finding {
@@ -136,6 +144,8 @@ export interface Finding {
   requires: { authority?: string | Text | null; document: string | Text }[];
   patches: Patch[];
   message: Text;
+  reasons?: Text[];
+  remedy?: Text;
 }
 
 export interface Report {
@@ -143,6 +153,9 @@ export interface Report {
   created: string;
   as_of: string;
   outcome: Outcome;
+  summary?: Text;
+  disclaimers?: Text[];
+  notice?: Text;
   submission: {
     id: string;
     name: string | null;
@@ -152,6 +165,8 @@ export interface Report {
     area_mu: number;
     declared_area_m2: number | null;
     repairs: unknown[];
+    geometry?: Geometry;
+    attributes?: Record<string, unknown>;
   };
   findings: Finding[];
   layers: { layer: string; edition: number | null; state: 'concerned' | 'not-concerned' | 'no-data' }[];
@@ -199,7 +214,13 @@ async function problemOf(response: Response): Promise<Problem> {
 async function ask<T>(path: string, init: RequestInit = {}): Promise<T> {
   let response: Response;
   try {
-    response = await fetch(path, { ...init, headers: { Accept: 'application/json', ...init.headers } });
+    const headers = {
+      Accept: 'application/json',
+      // Refusals are worded for the reader of this page, whatever the browser's own language.
+      'Accept-Language': document.documentElement.lang,
+      ...init.headers,
+    };
+    response = await fetch(path, { ...init, headers });
   } catch (cause) {
     if (cause instanceof DOMException && cause.name === 'AbortError') throw cause;
     throw new Problem('', '', 0);
@@ -214,8 +235,9 @@ export const fetchSite = (href: string) => ask<Site>(href);
 export const fetchForm = () => ask<{ attributes: FormAttribute[] }>('/submission-form');
 export const fetchCodes = (id: string) => ask<CodeList>(`/codes/${encodeURIComponent(id)}.json`);
 export const fetchReport = (id: string) => ask<Report>(`/reports/${encodeURIComponent(id)}.json`);
-export const reportHref = (id: string, form: 'json' | 'html') =>
-  `/reports/${encodeURIComponent(id)}.${form}`;
+export const fetchStyle = (language: string) => ask<StyleSpecification>(`/styles/map.json?lang=${language}`);
+export const reportHref = (id: string, form: 'json' | 'html', language: string) =>
+  `/reports/${encodeURIComponent(id)}.${form}${form === 'html' ? `?lang=${language}` : ''}`;
 
 export function identify(lon: number, lat: number, zoom: number, signal: AbortSignal) {
   const query = new URLSearchParams({

@@ -266,12 +266,22 @@ class Page {
   private async openReport(id: string): Promise<void> {
     this.checking = true;
     try {
-      this.take(await fetchReport(id));
+      const report = await fetchReport(id);
+      this.recall(report);
+      this.take(report);
     } catch (cause) {
       this.tell(cause);
     } finally {
       this.checking = false;
     }
+  }
+
+  /** A report knows its site and what was answered; a link may leave them out. */
+  private recall({ submission: { geometry, attributes } }: Report): void {
+    if (geometry?.type === 'Polygon' || geometry?.type === 'MultiPolygon') {
+      this.site ??= { type: 'Feature', geometry, properties: {} };
+    }
+    if (attributes && Object.keys(this.answers).length === 0) this.answers = { ...attributes };
   }
 
   choosePatch(number: number): void {

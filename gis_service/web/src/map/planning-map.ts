@@ -6,11 +6,11 @@ import {
 import workerUrl from 'maplibre-gl/dist/maplibre-gl-worker.mjs?url';
 import 'maplibre-gl/dist/maplibre-gl.css';
 import type { Bounds, SiteGeometry } from '../api';
-import type { Language } from '../address';
 import type { NumberedPatch } from '../verdict';
-import { hatch, hatchColour } from './hatch';
 import { ownOpacity, scaled } from './opacity';
-import { addOverlay, lightPatch, PATCH_LAYERS, showPatches, showPlace, showSite } from './overlay';
+import {
+  addOverlay, FONTS, lightPatch, PATCH_LAYERS, showPatches, showPlace, showSite,
+} from './overlay';
 
 // A file of the page's own origin, so the content-security policy needs no blob for it.
 setWorkerUrl(new URL(workerUrl, document.baseURI).href);
@@ -31,7 +31,16 @@ export interface MapEvents {
   drawn: () => void;
 }
 
-type Metadata = { 'gis:layer'?: string; 'gis:label'?: Record<Language, unknown> } | undefined;
+const ownerOf = ({ metadata }: LayerSpecification) =>
+  (metadata as { 'gis:layer'?: string } | undefined)?.['gis:layer'];
+
+/** Labels in the fonts of the reader's system: no glyphs are fetched, and names of files mean nothing. */
+function inSystemFonts(style: StyleSpecification): StyleSpecification {
+  const layers = style.layers.map((layer) =>
+    layer.type === 'symbol' ? { ...layer, layout: { ...layer.layout, 'text-font': FONTS } } : layer,
+  );
+  return { ...style, layers };
+}
 
 const REACH = 4; // degrees around the region that the map may be moved to
 
@@ -45,13 +54,13 @@ export class PlanningMap {
   constructor(container: HTMLElement, style: StyleSpecification, start: Start, region: Bounds, events: MapEvents) {
     this.events = events;
     for (const layer of style.layers) {
-      const owner = (layer.metadata as Metadata)?.['gis:layer'];
+      const owner = ownerOf(layer);
       if (owner) (this.styleLayers[owner] ??= []).push(layer);
     }
     const [west, south, east, north] = region;
     this.map = new Map({
       container,
-      style,
+      style: inSystemFonts(style),
       ...('bounds' in start
         ? { bounds: start.bounds, fitBoundsOptions: { padding: start.padding } }
         : { center: [start.lon, start.lat], zoom: start.zoom }),
@@ -61,17 +70,15 @@ export class PlanningMap {
       dragRotate: false,
       pitchWithRotate: false,
       touchPitch: false,
-      // Tiles are asked for from a worker, to which a path alone means nothing.
-      transformRequest: (url) => ({ url: new URL(url, document.baseURI).href }),
+      // Everything comes from where this page came from, by whatever name the service knows itself;
+      // and a worker needs the whole address.
+      transformRequest: (url) => {
+        const { pathname, search } = new URL(url, document.baseURI);
+        return { url: location.origin + pathname + search };
+      },
     });
     this.map.touchZoomRotate.disableRotation();
     this.map.keyboard.disableRotation();
-    this.map.setMissingStyleImageResolver((name) => {
-      const colour = hatchColour(name);
-      if (colour && !this.map.hasImage(name)) {
-        this.map.addImage(name, hatch(colour), { pixelRatio: 2 });
-      }
-    });
     this.ready = new Promise((resolve) => {
       this.map.once('style.load', () => {
         addOverlay(this.map);
@@ -140,13 +147,19 @@ export class PlanningMap {
     }
   }
 
-  /** Labels that the style gives in both languages (`gis:label` in a layer's metadata). */
-  async speak(language: Language, label: string): Promise<void> {
+  /** What the map is called to those who do not see it. */
+  name(label: string): void {
     this.map.getCanvas().setAttribute('aria-label', label);
+  }
+
+  /** Turn the labels to those of the same style in another language. */
+  async relabel({ layers }: StyleSpecification): Promise<void> {
     await this.ready;
-    for (const layer of Object.values(this.styleLayers).flat()) {
-      const field = (layer.metadata as Metadata)?.['gis:label']?.[language];
-      if (field !== undefined) this.map.setLayoutProperty(layer.id, 'text-field', field as string);
+    for (const layer of layers) {
+      const text = layer.type === 'symbol' ? layer.layout?.['text-field'] : undefined;
+      if (text !== undefined && this.map.getLayer(layer.id)) {
+        this.map.setLayoutProperty(layer.id, 'text-field', text);
+      }
     }
   }
 
