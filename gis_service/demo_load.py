@@ -4,12 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import shapely
+from shapely.geometry.base import BaseGeometry
 
 from gis_service.demo_province import SEED, DemoEdition, DemoLayer, build
 from gis_service.demo_province.scale import ScaleName
 from gis_service.settings import ServiceConfig
 from layers.catalog import Catalog
 from layers.contents import create_content, finish_content, load_arrays, release_content
+from layers.crs import GRID_DEG
 from layers.database import Connection
 from layers.editions import open_draft, publish, put_layer
 from layers.feature_rows import Fingerprint
@@ -79,6 +81,7 @@ def _load_layer(
     content_id = create_content(connection, layer.layer_id, source=source)
     fingerprint = Fingerprint()
     loaded = 0
+    covered: list[BaseGeometry] = []
     for chunk in layer.chunks():
         ids = (
             [str(value) for value in chunk.attributes[definition.id_attribute]]
@@ -94,11 +97,14 @@ def _load_layer(
             feature_ids=ids,
             fingerprint=fingerprint,
         )
+        if layer.coverage is None and definition.coverage == "features":
+            covered.append(shapely.union_all(chunk.geometries, grid_size=GRID_DEG))
+    region = shapely.union_all(covered) if covered else shapely.box(*config.region.bbox)
     finish_content(
         connection,
         content_id,
         content_sha256=fingerprint.hexdigest(),
-        coverage=layer.coverage or shapely.box(*config.region.bbox),
+        coverage=layer.coverage or region,
     )
     counts[layer.layer_id] = counts.get(layer.layer_id, 0) + loaded
     return content_id

@@ -48,9 +48,7 @@ _LONGEST_EDGE_DEG: Final = 0.05
 def _zone_area(latitude_rad: FloatArray) -> FloatArray:
     """Area between the equator and a latitude, for one radian of longitude, in square metres."""
     sine = np.sin(latitude_rad)
-    result: FloatArray = (
-        _B2 / 2 * (sine / (1 - _E2 * sine * sine) + np.arctanh(_E * sine) / _E)
-    )
+    result: FloatArray = _B2 / 2 * (sine / (1 - _E2 * sine * sine) + np.arctanh(_E * sine) / _E)
     return result
 
 

@@ -52,9 +52,7 @@ class GisError(Exception):
         return _rebuild, (type(self), self.text, self.code, self.places)
 
 
-def _rebuild(
-    kind: type[GisError], text: Text, code: str, places: tuple[Place, ...]
-) -> GisError:
+def _rebuild(kind: type[GisError], text: Text, code: str, places: tuple[Place, ...]) -> GisError:
     return kind(text.en, text.zh, code=code, places=places)
 
 

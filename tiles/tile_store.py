@@ -29,6 +29,10 @@ class StoredTile:
     gzipped: bytes
     etag: str
 
+    def plain(self) -> bytes:
+        """The tile uncompressed, for the rare client that takes no gzip."""
+        return gzip.decompress(self.gzipped)
+
 
 class TileStore:
     """Finished tiles in memory, bounded by bytes; the least recently used go first."""

@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from gis_service.library import LayerInForce, Library
 from gis_service.routes.requests import library_of, number, refuse_unknown
-from layers.catalog import Layer
+from layers.catalog import Attribute, CodeList, Layer
 from layers.errors import BadParameter
 from layers.features import at_place, covered_at
 
@@ -97,9 +97,8 @@ def _feature_answer(library: Library, layer: Layer, feature: dict[str, Any]) -> 
         value = values.get(attribute.name)
         if value is None:
             continue
-        code = (
-            library.catalog.code_list(attribute.codes).find(str(value)) if attribute.codes else None
-        )
+        code_list = _code_list(library, attribute, values)
+        code = code_list.find(str(value)) if code_list else None
         attributes.append(
             {
                 "name": attribute.name,
@@ -116,6 +115,19 @@ def _feature_answer(library: Library, layer: Layer, feature: dict[str, Any]) -> 
         "href": f"/ogc/collections/{layer.id}/items/{quote(feature['feature_id'], safe='')}",
         "attributes": attributes,
     }
+
+
+def _code_list(library: Library, attribute: Attribute, values: dict[str, Any]) -> CodeList | None:
+    """The list that explains a value: of the feature's own scheme where it states one.
+
+    The same digits mean other things in another scheme, so an unknown scheme explains nothing.
+    """
+    if attribute.codes is None:
+        return None
+    scheme = values.get("code_scheme")
+    if attribute.name == "landuse_code" and scheme:
+        return library.catalog.code_list_of_scheme(scheme)
+    return library.catalog.code_list(attribute.codes)
 
 
 ROUTES: Final = [Route("/identify", identify)]

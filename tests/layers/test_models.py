@@ -5,6 +5,7 @@ from sqlalchemy.dialects import postgresql
 from layers.database import Connection
 from layers.models import Model
 
+
 def _model_columns() -> set[tuple[str, str, str, bool]]:
     columns = set()
     for table in Model.metadata.tables.values():
