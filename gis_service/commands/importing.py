@@ -1,9 +1,11 @@
 """``import``, ``publish`` and ``withdraw``."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
+import shapely
 import typer
+from shapely.geometry.base import BaseGeometry
 
 from gis_service import start
 from gis_service.commands.terminal import language, progress_bar, say, show, show_json
@@ -13,7 +15,9 @@ from gis_service.settings import Settings
 from layers import editions
 from layers.catalog import load_catalog
 from layers.database import connect
+from layers.errors import BadParameter, UnreadableFile
 from layers.plan_import import ImportReport, import_file
+from layers.sandbox import Sandbox
 
 _SHOWN_ISSUES = 20
 
@@ -37,22 +41,26 @@ def import_plan(
     settings = Settings()
     config = start.service_config(settings)
     catalog = load_catalog(settings.config_dir)
+    first_day = day(valid_from, "--valid-from") if valid_from else today()
     with (
         start.database(settings, say) as dsn,
         connect(dsn) as connection,
+        Sandbox(memory_bytes=config.limits.reader_memory_bytes, max_tasks=8) as sandbox,
         progress_bar() as report,
     ):
         result = import_file(
             connection,
+            sandbox,
             catalog,
             file,
             plan_id=plan,
             layer_id=layer,
             field_map=map,
+            field_maps_dir=settings.config_dir / "field_maps",
             source_crs=source_crs,
             source_layer=source_layer,
-            valid_from=day(valid_from, "--valid-from") if valid_from else today(),
-            coverage=coverage,
+            valid_from=first_day,
+            coverage=_coverage(sandbox, coverage),
             repair=repair,
             region_bbox=config.region.bbox,
             progress=report,
@@ -62,6 +70,37 @@ def import_plan(
     else:
         _show(result)
     raise typer.Exit(1 if result.refused else 0)
+
+
+def _coverage(
+    sandbox: Sandbox, choice: str | None
+) -> Literal["region", "features"] | BaseGeometry | None:
+    """What ``--coverage`` says; a GeoJSON file is read in the child."""
+    if choice is None or choice == "region" or choice == "features":
+        return choice  # type: ignore[return-value]
+    file = Path(choice)
+    if not file.is_file():
+        raise BadParameter(
+            f"--coverage: region, features or a GeoJSON file, not '{choice}'.",
+            f"--coverage：region、features 或 GeoJSON 文件，而不是“{choice}”。",
+        )
+    return sandbox.run(read_coverage, file.read_text("utf-8"), deadline_s=60)
+
+
+def read_coverage(text: str) -> BaseGeometry:
+    """The union of the polygons of a GeoJSON text (longitude, latitude)."""
+    try:
+        parts = shapely.get_parts(shapely.get_parts(shapely.from_geojson(text)))
+    except shapely.GEOSException as error:
+        raise UnreadableFile(
+            "The coverage file is no valid GeoJSON.", "覆盖范围文件不是合法的 GeoJSON。"
+        ) from error
+    area = shapely.union_all(parts[shapely.get_dimensions(parts) == 2])
+    if area.is_empty:
+        raise UnreadableFile(
+            "The coverage file holds no polygon.", "覆盖范围文件中没有面要素。", code="no-polygon"
+        )
+    return area
 
 
 def _show(result: ImportReport) -> None:
