@@ -13,6 +13,8 @@ from datetime import date
 from typing import Any, Final
 
 import rfc8785
+import shapely
+from shapely.geometry.base import BaseGeometry
 
 _LARGEST: Final = 2**53 - 1
 _SMALLEST: Final = 1e-4
@@ -43,6 +45,12 @@ def json_value(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else value
 
 
+def geometry_json(geometry: BaseGeometry) -> dict[str, Any]:
+    """The geometry as a GeoJSON object of plain lists (x = longitude, y = latitude)."""
+    value: dict[str, Any] = json.loads(shapely.to_geojson(geometry))
+    return value
+
+
 def sha256_of(value: Any) -> str:
     """Hex SHA-256 of the canonical form."""
     return hashlib.sha256(canonical(value)).hexdigest()
@@ -53,7 +61,8 @@ def _prepared(value: Any) -> Any:
     if kind is float:
         return _number(value)
     if kind is list or kind is tuple:
-        return [_prepared(inner) for inner in value]
+        # Positions are most of a report: two floats, and no call for each list around them.
+        return [_number(n) if type(n) is float else _prepared(n) for n in value]
     if kind is dict:
         if any(
             type(key) is not str or (not key.isascii() and max(key) > "\uffff") for key in value

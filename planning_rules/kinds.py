@@ -29,6 +29,9 @@ from planning_rules.rule import Rule
 from planning_rules.rule_set import CompatibilityMatrix, ResolvedTolerance
 
 _QUANTITIES: Final = {2: ("area", "m2"), 1: ("length", "m"), 0: ("count", "1")}
+_PLANE_SLACK: Final = 1.03
+"""The local plane of a site of 200 km is out by up to 1 %; candidates are chosen with room."""
+
 _UNITS_ZH: Final = {"m2": "平方米", "m": "米", "1": "处"}
 _UNITS_EN: Final = {"m2": "m²", "m": "m", "1": "place(s)"}
 
@@ -238,7 +241,7 @@ def _nearest_by_class(case: Case) -> tuple[list[_Nearest], tuple[Text, ...]]:
     for index, owner in enumerate(overlay.owners):
         feature = overlay.features[owner]
         name, minimum = _minimum(case.rule, feature)
-        if admitted[feature.fid] is False or plane_distances[index] > case.margin_m * 1.01:
+        if admitted[feature.fid] is False or plane_distances[index] > case.margin_m * _PLANE_SLACK:
             continue
         if minimum is None or admitted[feature.fid] is None:
             doubts.add((feature.feature_id, name))
@@ -271,7 +274,7 @@ def _minimum(rule: Rule, feature: TargetFeature) -> tuple[str, float | None]:
 
 
 def _nearest(case: Case, indices: list[int], plane_distances: Any, minimum: float) -> _Nearest:
-    near = plane_distances[indices].min() * 1.01 + 0.01
+    near = plane_distances[indices].min() * _PLANE_SLACK + 0.01
     best = (math.inf, "", 0)
     for index in indices:
         if plane_distances[index] <= near:

@@ -22,7 +22,7 @@ from shapely.geometry.base import BaseGeometry
 
 from layers.area import area_m2, areas_m2, total_m2
 from layers.text import Text
-from planning_rules.canonical_json import json_value
+from planning_rules.canonical_json import geometry_json
 from planning_rules.overlay import LayerOverlay, SharedPart, Site, TargetFeature, union
 from planning_rules.rule_set import ResolvedTolerance
 from planning_rules.width import close_gaps, length_m, narrower_than, width_m
@@ -67,7 +67,7 @@ class Patch:
             "code": self.code,
             "area_m2": round(self.area_m2, 2),
             "width_m": None if self.width_m is None else round(self.width_m, 2),
-            "geometry": json_value(shapely.geometry.mapping(geometry)),
+            "geometry": geometry_json(geometry),
         }
         for name in ("length_m", "distance_m"):
             if (figure := getattr(self, name)) is not None:

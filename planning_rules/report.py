@@ -19,7 +19,7 @@ import shapely
 from layers.area import INVERSE_FLATTENING, MU_M2, SEMI_MAJOR_M
 from layers.crs import GRID_DEG, STORAGE_SRID
 from layers.text import Text
-from planning_rules.canonical_json import canonical, json_value
+from planning_rules.canonical_json import canonical, geometry_json
 from planning_rules.engine import Bench, judge
 from planning_rules.finding import Finding, text_json, worst
 from planning_rules.land_take import land_take
@@ -147,7 +147,6 @@ def _summary(outcome: str, findings: list[Finding]) -> Text:
 
 
 def _submission(submission: Submission) -> dict[str, Any]:
-    geometry = shapely.geometry.mapping(submission.geometry)
     return {
         "id": submission.id,
         "name": submission.name,
@@ -158,7 +157,7 @@ def _submission(submission: Submission) -> dict[str, Any]:
         "declared_area_m2": submission.declared_area_m2,
         "dimension": submission.dimension,
         "attributes": dict(submission.attributes),
-        "geometry": json_value(geometry),
+        "geometry": geometry_json(submission.geometry),
         "repairs": [remark.as_json() for remark in submission.repairs],
         "notes": [remark.as_json() for remark in submission.notes],
     }

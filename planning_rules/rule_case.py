@@ -33,7 +33,7 @@ from shapely.geometry.base import BaseGeometry
 
 from layers.crs import LocalPlane, snap
 from layers.errors import BadConfiguration
-from planning_rules.canonical_json import json_value
+from planning_rules.canonical_json import geometry_json, json_value
 from planning_rules.engine import judge
 from planning_rules.finding import Finding, FindingOutcome
 from planning_rules.overlay import TargetFeature, TargetLayer
@@ -161,7 +161,7 @@ def run_case(rule_id: str, case: RuleCase, rule_set: RuleSet) -> CaseResult:
     feature = {
         "type": "Feature",
         "properties": json_value(case.attributes),
-        "geometry": json_value(shapely.geometry.mapping(case.site.geometry())),
+        "geometry": geometry_json(case.site.geometry()),
     }
     submission = read_submission(feature, region_bbox=_WORLD)
     drawn = {name: layer.target(name) for name, layer in case.layers.items()}

@@ -17,7 +17,7 @@ from layers.area import area_m2
 from layers.crs import Box, Crs, parse_crs, snap, swap_axes, to_storage
 from layers.errors import BadInput, BadParameter, CrsRefused, GisError, Place
 from layers.text import Text
-from planning_rules.canonical_json import canonical, json_value, sha256_of
+from planning_rules.canonical_json import canonical, geometry_json, sha256_of
 from planning_rules.geojson import GeometryReader, json_fault, require_valid
 from planning_rules.search_boxes import boxes_around
 
@@ -290,7 +290,7 @@ def _one(located: list[BaseGeometry], repairs: list[Remark]) -> BaseGeometry:
 
 def _digest(geometry: BaseGeometry, attributes: Mapping[str, Any]) -> str:
     """SHA-256 of the canonical JSON of the normalised geometry and the attributes."""
-    content = {"geometry": json_value(shapely.geometry.mapping(geometry)), "attributes": attributes}
+    content = {"geometry": geometry_json(geometry), "attributes": attributes}
     try:
         return sha256_of(content)
     except (ValueError, TypeError) as error:

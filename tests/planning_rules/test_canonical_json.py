@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 import rfc8785
+import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planning_rules.canonical_json import canonical, json_value
+from planning_rules.canonical_json import canonical, geometry_json, json_value
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**53) + 1, 2**53 - 1)
 VALUES = st.recursive(
@@ -42,3 +43,9 @@ def test_what_json_cannot_hold(value: Any) -> None:
 def test_json_value() -> None:
     value = {1: (date(2026, 5, 1), [None])}
     assert json_value(value) == {"1": ["2026-05-01", [None]]}
+
+
+@given(st.lists(st.tuples(st.floats(108, 112), st.floats(18, 21)), min_size=3, max_size=9))
+def test_geometry_keeps_every_bit(points: list[tuple[float, float]]) -> None:
+    for shape in (shapely.Polygon(points), shapely.MultiPoint(points), shapely.Point(points[0])):
+        assert geometry_json(shape) == json_value(shapely.geometry.mapping(shape))

@@ -130,6 +130,7 @@ def test_a_strip_of_the_neighbours_parcel(judged: Judged, zone_of: Zone) -> None
 )  # fmt: skip
 def test_codes_inherit_by_level(plan: str, project: str, expected: str | None) -> None:
     rows = {"07": {"07": "permitted", "08": "conditional"}, "09": {"09": "permitted"}}
+    rows |= {"0": {"0": "permitted"}, "070": {"0": "permitted"}, "091": {"10": "permitted"}}
     matrix = CompatibilityMatrix(id="m", scheme="landuse-2023", rows=rows)
     assert matrix.verdict(plan, project) == expected
 
