@@ -1,0 +1,383 @@
+"""Import of a file into the draft edition of a plan.
+
+A child process reads and checks (``layers.import_rows``); this module moves the result into the
+library in one transaction: rows, source rows, issues, coverage, the draft's pointer. A process
+killed at any point leaves at most a content that nobody sees, which the next import sweeps, and a
+folder of a dead process, which it removes.
+"""
+
+import datetime
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import shapely
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from layers import contents, editions, partitions
+from layers.catalog import Catalog, Layer, Plan
+from layers.crs import Box
+from layers.crs_diagnosis import Shift, find_shift
+from layers.database import Connection, statements
+from layers.errors import BadInput, BadParameter
+from layers.field_map import FieldMap, load_field_map
+from layers.import_issues import Issue, load_issues
+from layers.import_rows import (
+    ISSUES_FILE,
+    PROGRESS_FILE,
+    ROWS_FILE,
+    SOURCE_ROWS_FILE,
+    ImportJob,
+    ReadResult,
+    read_into_files,
+)
+from layers.sandbox import Sandbox
+
+CoverageChoice = Literal["region", "features"]
+Progress = Callable[[str, float], None]
+
+_SQL: Final = statements("layers", "import.sql")
+_SHOWN_ISSUES: Final = 1_000
+_READING_SHARE: Final = 0.6
+_JOB_PREFIX: Final = "gis-import-"
+_CRUDE_SHIFT_M: Final = 50.0
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """What an import did; ``issues`` is capped, ``issue_counts`` is whole.
+
+    ``edition`` and ``content`` are None when no row was accepted: then nothing was stored.
+    """
+
+    plan: str
+    layer: str
+    edition: int | None
+    content: int | None
+    read: int
+    accepted: int
+    repaired: int
+    refused: int
+    blocking: int
+    issues: tuple[Issue, ...]
+    issue_counts: Mapping[str, int]
+    file_name: str
+    file_sha256: str
+    format: str
+    encoding: str | None
+    source_crs: str
+    content_sha256: str
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as the command line and the service give it."""
+        return {
+            "plan": self.plan,
+            "edition": self.edition,
+            "layer": self.layer,
+            "content": self.content,
+            "read": self.read,
+            "accepted": self.accepted,
+            "repaired": self.repaired,
+            "refused": self.refused,
+            "blocking_issues": self.blocking,
+            "issue_count": sum(self.issue_counts.values()),
+            "issue_counts": dict(self.issue_counts),
+            "issues": [issue.to_json() for issue in self.issues],
+            "source": {
+                "file": self.file_name,
+                "sha256": self.file_sha256,
+                "format": self.format,
+                "encoding": self.encoding,
+                "crs": self.source_crs,
+            },
+            "content_sha256": self.content_sha256,
+        }
+
+
+def import_file(
+    connection: Connection,
+    sandbox: Sandbox,
+    catalog: Catalog,
+    path: Path,
+    *,
+    plan_id: str,
+    layer_id: str | None = None,
+    valid_from: datetime.date,
+    region_bbox: Box | None,
+    field_map: FieldMap | Path | str | None = None,
+    field_maps_dir: Path | None = None,
+    source_crs: str | None = None,
+    source_layer: str | None = None,
+    coverage: CoverageChoice | shapely.Geometry | None = None,
+    repair: bool = False,
+    progress: Progress = lambda _what, _share: None,
+    deadline_s: float = 3600.0,
+    allow_network: bool = False,
+) -> ImportReport:
+    """Read a file into the plan's draft edition and give the report.
+
+    ``region_bbox`` (lon/lat) is what everything has to lie in; None = anywhere. ``coverage``
+    overrides what the catalogue says about the layer: ``region``, ``features``, or a lon/lat
+    polygon; the boxes of refused rows are always taken out, so that a refused feature's place
+    is "no data" and never "no conflict". Refused without network isolation unless
+    ``allow_network``.
+    """
+    plan, layer = _target(catalog, plan_id, layer_id)
+    chosen_map = _field_map(field_map, field_maps_dir)
+    kind = _coverage_kind(layer, coverage, region_bbox)
+    if not (allow_network or sandbox.network_isolated):
+        raise BadInput(
+            "Files are not read here: the child process could not be cut off from the network.",
+            "此处不读取文件：子进程无法与网络隔离。",
+            code="sandbox-unproven",
+        )
+    contents.sweep_dead_contents(connection)
+    with _job_folder() as job_dir:
+        content_id = contents.create_content(connection, layer.id)
+        try:
+            job = ImportJob(
+                path=path.resolve(),
+                job_dir=job_dir,
+                content_id=content_id,
+                layer=layer,
+                catalog=catalog,
+                field_map=chosen_map,
+                source_crs=source_crs,
+                source_layer=source_layer,
+                region=region_bbox,
+                repair=repair,
+                union_features=kind == "features" and layer.geometry == "polygon",
+            )
+            result = sandbox.run(
+                read_into_files,
+                job,
+                deadline_s=deadline_s,
+                watch=_progress_watch(job_dir, progress),
+            )
+            report = _report(plan, layer, path, result, load_issues(job_dir / ISSUES_FILE))
+            if result.accepted == 0:
+                contents.drop_content(connection, content_id)
+                return report
+            area = _coverage(kind, coverage, region_bbox, result)
+            progress("store", _READING_SHARE)
+            report = _store(connection, plan, report, content_id, valid_from, job_dir, area)
+        except BaseException:
+            _drop_quietly(connection, content_id)
+            raise
+        finally:
+            if not connection.closed:
+                contents.release_content(connection, content_id)
+    progress("stored", 1.0)
+    return report
+
+
+def _target(catalog: Catalog, plan_id: str, layer_id: str | None) -> tuple[Plan, Layer]:
+    plan = catalog.plan(plan_id)
+    if layer_id is None and len(plan.layers) == 1:
+        return plan, plan.layers[0]
+    layer = next((layer for layer in plan.layers if layer.id == layer_id), None)
+    if layer is None:
+        names = ", ".join(layer.id for layer in plan.layers)
+        raise BadParameter(
+            f"Say which layer of {plan_id} the file holds (--layer): {names}.",
+            f"请指定文件对应规划 {plan_id} 的哪个图层（--layer）：{names}。",
+            code="which-layer",
+        )
+    return plan, layer
+
+
+def _field_map(value: FieldMap | Path | str | None, folder: Path | None) -> FieldMap | None:
+    if value is None or isinstance(value, FieldMap):
+        return value
+    return load_field_map(value, folder)
+
+
+def _coverage_kind(
+    layer: Layer, coverage: CoverageChoice | shapely.Geometry | None, region: Box | None
+) -> Literal["region", "features", "given"]:
+    if isinstance(coverage, shapely.Geometry):
+        return "given"
+    kind = coverage or layer.coverage
+    if kind == "declared":
+        raise BadParameter(
+            f"Layer {layer.id} needs to be told where it has data (--coverage region or a file).",
+            f"图层 {layer.id} 须说明数据覆盖范围（--coverage region 或文件）。",
+            code="coverage-missing",
+        )
+    if kind == "region" and region is None:
+        return "features"
+    return kind
+
+
+def _coverage(
+    kind: Literal["region", "features", "given"],
+    coverage: CoverageChoice | shapely.Geometry | None,
+    region: Box | None,
+    result: ReadResult,
+) -> shapely.Geometry | None:
+    """Where the layer has data: what is declared minus the boxes of refused rows."""
+    if kind == "given" and isinstance(coverage, shapely.Geometry):
+        whole: shapely.Geometry | None = coverage
+    elif kind == "region" and region is not None:
+        whole = shapely.box(*region)
+    else:
+        whole = shapely.from_wkb(result.features_union) if result.features_union else None
+    if whole is None or not result.refused_boxes:
+        return whole
+    boxes = np.array(result.refused_boxes)
+    return shapely.difference(whole, shapely.union_all(shapely.box(*boxes.T)))
+
+
+def _store(
+    connection: Connection,
+    plan: Plan,
+    report: ImportReport,
+    content_id: int,
+    valid_from: datetime.date,
+    job_dir: Path,
+    area: shapely.Geometry | None,
+) -> ImportReport:
+    """Everything or nothing: one transaction."""
+    with connection.transaction():
+        edition_id = editions.open_draft(connection, plan.id, valid_from=valid_from)
+        contents.load_rows(connection, content_id, job_dir / ROWS_FILE)
+        _copy_file(connection, "copy_source_rows", job_dir / SOURCE_ROWS_FILE)
+        shift = _shift_against_force(connection, report.layer, content_id, valid_from)
+        if shift is not None:
+            report = _with_shift(report, shift)
+        report = replace(report, edition=edition_id, content=content_id)
+        _copy_issues(connection, content_id, load_issues(job_dir / ISSUES_FILE), shift)
+        contents.finish_content(
+            connection,
+            content_id,
+            content_sha256=report.content_sha256,
+            coverage=area,
+            source=report.to_json()["source"],
+            import_report=report.to_json(),
+            blocking_issues=report.blocking,
+        )
+        editions.put_layer(connection, edition_id, report.layer, content_id)
+    return report
+
+
+def _shift_against_force(
+    connection: Connection, layer_id: str, content_id: int, valid_from: datetime.date
+) -> Shift | None:
+    in_force = editions.contents_in_force(connection, [layer_id], valid_from).get(layer_id)
+    if in_force is None:
+        return None
+    statement = sql.SQL(_SQL["shifted_centroids"]).format(
+        features=partitions.partition("feature", content_id)
+    )
+    pairs = np.array(
+        connection.execute(statement, {"content_id": in_force.content_id}).fetchall(), dtype=float
+    ).reshape(-1, 4)
+    return find_shift(pairs[:, :2], pairs[:, 2:])
+
+
+def _shift_issue(shift: Shift) -> Issue:
+    severity: Literal["blocking", "advisory"] = (
+        "blocking" if shift.length_m >= _CRUDE_SHIFT_M else "advisory"
+    )
+    value = f"{shift.east_m:.1f} {shift.north_m:.1f}"
+    return Issue("datum-shift-suspected", severity, shift.reason, value=value)
+
+
+def _with_shift(report: ImportReport, shift: Shift) -> ImportReport:
+    issue = _shift_issue(shift)
+    return replace(
+        report,
+        issues=(issue, *report.issues)[:_SHOWN_ISSUES],
+        issue_counts={**report.issue_counts, issue.code: 1},
+        blocking=report.blocking + (issue.severity == "blocking"),
+    )
+
+
+def _copy_file(connection: Connection, statement: str, path: Path) -> None:
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(_SQL[statement]) as copy,
+        path.open("rb") as file,
+    ):
+        while block := file.read(1 << 20):
+            copy.write(block)
+
+
+def _copy_issues(
+    connection: Connection, content_id: int, issues: list[Issue], shift: Shift | None
+) -> None:
+    if shift is not None:
+        issues.append(_shift_issue(shift))
+    with connection.cursor() as cursor, cursor.copy(_SQL["copy_issues"]) as copy:
+        for issue in issues:
+            copy.write_row(
+                (
+                    content_id, issue.row, issue.field, issue.value, issue.code, issue.severity,
+                    Jsonb(issue.reason.model_dump()),
+                )
+            )  # fmt: skip
+
+
+def _report(
+    plan: Plan, layer: Layer, path: Path, result: ReadResult, issues: list[Issue]
+) -> ImportReport:
+    return ImportReport(
+        plan=plan.id,
+        layer=layer.id,
+        edition=None,
+        content=None,
+        read=result.read,
+        accepted=result.accepted,
+        repaired=result.repaired,
+        refused=result.refused,
+        blocking=result.blocking,
+        issues=tuple(issues[:_SHOWN_ISSUES]),
+        issue_counts=result.issue_counts,
+        file_name=path.name,
+        file_sha256=result.file_sha256,
+        format=result.format,
+        encoding=result.encoding,
+        source_crs=result.source_crs,
+        content_sha256=result.content_sha256,
+    )
+
+
+def _progress_watch(job_dir: Path, progress: Progress) -> Callable[[], None]:
+    def look() -> None:
+        try:
+            seen = json.loads((job_dir / PROGRESS_FILE).read_text("ascii"))
+        except (OSError, ValueError):
+            return
+        total = seen["total"] or 2 * seen["read"]
+        progress("read", _READING_SHARE * min(1.0, seen["read"] / max(1, total)))
+
+    return look
+
+
+def _drop_quietly(connection: Connection, content_id: int) -> None:
+    """After a failure: the content goes if the connection still works; else the next sweep."""
+    if not connection.closed and not connection.broken:
+        contents.drop_content(connection, content_id)
+
+
+@contextmanager
+def _job_folder() -> Iterator[Path]:
+    """A folder of this process; folders of processes that live no more are removed."""
+    root = Path(tempfile.gettempdir())
+    for left in root.glob(f"{_JOB_PREFIX}*"):
+        pid = left.name.removeprefix(_JOB_PREFIX).split("-")[0]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            shutil.rmtree(left, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=f"{_JOB_PREFIX}{os.getpid()}-", dir=root))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
