@@ -1,5 +1,6 @@
 """``serve`` and ``demo``."""
 
+import multiprocessing
 import socket
 import time
 from enum import StrEnum
@@ -53,6 +54,8 @@ def serve(
         _show_sample_verdict(settings, dsn)
         start.hand_down(settings, dsn)
         show(f"http://{_shown_host(settings)}:{settings.port}  ({time.monotonic() - began:.1f} s)")
+        # Workers begin afresh: a forked one would inherit this process's fork server as its own.
+        multiprocessing.set_start_method("spawn", force=True)
         Granian(
             "gis_service.serving:make_app",
             factory=True,
