@@ -48,6 +48,9 @@ _REASONS_ZH: Final = {
     "Ring not closed": "环未闭合",
 }
 
+_FARTHEST: Final = 1e9
+"""No coordinate in degrees or metres is larger; NaN and infinity are not smaller either."""
+
 _NOT_FINITE: Final = Text(en="not a finite number", zh="不是有限数值")
 _NO_POSITION: Final = Text(
     en="a position is a list of two numbers [x, y]", zh="点位应为两个数值的列表 [x, y]"
@@ -150,7 +153,7 @@ def _is_position(value: Any) -> bool:
     return (
         isinstance(value, list | tuple)
         and 2 <= len(value) <= 4
-        and all(type(n) in (int, float) and math.isfinite(n) and abs(n) < 1e9 for n in value[:2])
+        and all(type(n) in (int, float) and abs(n) < _FARTHEST for n in value[:2])
     )
 
 

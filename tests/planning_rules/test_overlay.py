@@ -115,6 +115,23 @@ def test_narrow_strips_side_by_side_are_one_conflict() -> None:
     assert measured.amount == pytest.approx(1000, rel=1e-3)
 
 
+def test_strips_parted_by_a_hair_of_the_cutting_are_one() -> None:
+    site = Site.of(Shape(**SITE).geometry())
+    hair_deg = 2e-10
+    west, south, _, north = site.geometry.bounds
+    half = 0.6 / site.plane.metres_per_deg_x
+    left = shapely.box(west + 20 * half, south, west + 21 * half, north)
+    right = shapely.box(west + 21 * half + hair_deg, south, west + 22 * half, north)
+    features = tuple(
+        TargetFeature(i, f"F{i}", {}, (shapely.to_wkb(g),)) for i, g in enumerate((left, right))
+    )
+    world = shapely.to_wkb(shapely.box(109, 18, 111, 20))
+    found = overlay_layer(site, TargetLayer("zone", 1, None, 1.0, world, features))
+    assert kinds(measure_shared(site, found, TOLERANCE)) == ["conflict", "conflict"]
+    alone = overlay_layer(site, TargetLayer("zone", 1, None, 1.0, world, features[:1]))
+    assert kinds(measure_shared(site, alone, TOLERANCE)) == ["accuracy-difference"]
+
+
 def test_strips_apart_stay_differences() -> None:
     strips = [{"rectangle": (10 + i * 5, 0, 10.5 + i * 5, 100)} for i in range(10)]
     measured = measure(SITE, *strips, accuracy_m=1.0)
