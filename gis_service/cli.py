@@ -1,5 +1,8 @@
 """The command line ``gis-service``: one file a group of commands under ``commands/``.
 
+Commands import what they work with when they run, so that ``--help`` and the start of a service
+do not wait for libraries of others.
+
 Exit codes: 0 done; 1 finished and found problems (a violated rule, refused rows); 2 could not
 run. Errors are one line that says what to do; a stack trace never reaches a user.
 """

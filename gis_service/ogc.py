@@ -7,21 +7,22 @@ new object is built and swapped in when an edition is published; nothing is read
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import orjson
-from pygeoapi.api import API, APIRequest
-from pygeoapi.openapi import get_oas
 from starlette.requests import Request
 from starlette.responses import Response
 
 from gis_service.library import InForce, Library
 from gis_service.processes import PROCESSES
 from layers.catalog import Layer, Plan
+
+if TYPE_CHECKING:
+    from pygeoapi.api import API
 
 CRS84: Final = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
 _EPSG: Final = "http://www.opengis.net/def/crs/EPSG/0/"
@@ -72,7 +73,7 @@ def build_config(library: Library, picture: InForce, base_url: str) -> dict[str,
     for process in PROCESSES:
         resources[process["id"]] = {
             "type": "process",
-            "processor": {"name": "gis_service.processes.Described", "process": process["id"]},
+            "processor": {"name": "gis_service.ogc_plugins.Described", "process": process["id"]},
         }
     return {
         "server": {
@@ -149,7 +150,7 @@ def _collection(
         "providers": [
             {
                 "type": "feature",
-                "name": "gis_service.ogc_provider.CatalogueProvider",
+                "name": "gis_service.ogc_plugins.CatalogueProvider",
                 "data": layer.id,
                 "id_field": layer.id_attribute or "feature_id",
                 "storage_crs": CRS84,
@@ -168,10 +169,14 @@ class OgcFrame:
     """The pygeoapi objects, one for each public address, rebuilt after a publish."""
 
     library: Library
-    _built: dict[str, tuple[int, API]] = field(default_factory=dict)
+    _built: dict[str, tuple[int, "API"]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def api(self, base_url: str) -> API:
+    def warm_up(self, base_url: str) -> None:
+        """Import pygeoapi and build the frame now, so that the first caller does not wait."""
+        self.api(base_url)
+
+    def api(self, base_url: str) -> "API":
         """The frame for an address as the library stands now."""
         picture = self.library.in_force()
         held = self._built.get(base_url)
@@ -180,6 +185,8 @@ class OgcFrame:
         with self._lock:
             held = self._built.get(base_url)
             if held is None or held[0] != picture.version:
+                from pygeoapi.api import API  # two seconds: not before it is needed
+
                 config = build_config(self.library, picture, base_url)
                 api = API(config, _openapi(deepcopy(config)))
                 held = (picture.version, api)
@@ -194,6 +201,8 @@ def _calm_logging() -> None:
 
 
 def _openapi(config: dict[str, Any]) -> dict[str, Any]:
+    from pygeoapi.openapi import get_oas
+
     document: dict[str, Any] = get_oas(config, fail_on_invalid_collection=False)
     # QGIS reads its page size from here only.
     document["components"]["parameters"]["limit"] = {
@@ -212,23 +221,29 @@ def _openapi(config: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-Handler = Callable[..., tuple[Mapping[str, str], int, str | bytes]]
+HandlerName = Literal[
+    "landing_page", "conformance", "openapi_", "describe_collections", "describe_processes"
+]
 
 
 def call(
-    frame: OgcFrame, handler: Handler, request: Request, base_url: str, *args: Any
+    frame: OgcFrame, name: HandlerName, request: Request, base_url: str, *args: Any
 ) -> Response:
-    """Run one pygeoapi handler for a request and make its answer ours."""
+    """Run one of pygeoapi's handlers for a request and make its answer ours."""
     api = frame.api(base_url)
-    asked = APIRequest(request, api.locales)
+    from pygeoapi import api as core
+    from pygeoapi.api import processes
+
+    handler = getattr(processes if name == "describe_processes" else core, name)
+    asked = core.APIRequest(request, api.locales)
     if not asked.is_valid():
         headers, status, content = api.get_format_exception(asked)
     else:
         headers, status, content = handler(api, asked, *args)
     answer = Response(content, status_code=int(status))
-    for name, value in headers.items():
-        if name.lower() not in ("x-powered-by", "content-length"):
-            answer.headers[name] = value
+    for header, value in headers.items():
+        if header.lower() not in ("x-powered-by", "content-length"):
+            answer.headers[header] = value
     return answer
 
 

@@ -2,8 +2,6 @@
 
 from typing import Any, Final
 
-from pygeoapi.process.base import BaseProcessor
-
 _GEOJSON: Final = "application/geo+json"
 
 CONFLICT_CHECK: Final[dict[str, Any]] = {
@@ -95,12 +93,3 @@ ECHO: Final[dict[str, Any]] = {
 }
 
 PROCESSES: Final = (CONFLICT_CHECK, ECHO)
-
-
-class Described(BaseProcessor):  # type: ignore[misc]
-    """What pygeoapi needs of a process: its description."""
-
-    def __init__(self, processor_def: dict[str, Any]) -> None:
-        """Find the description that the definition names."""
-        description = next(p for p in PROCESSES if p["id"] == processor_def["process"])
-        super().__init__(processor_def, description)

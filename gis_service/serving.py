@@ -1,5 +1,6 @@
 """What each server process runs: the application with its own pool and child processes."""
 
+import threading
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 
@@ -18,11 +19,19 @@ def make_app() -> Starlette:
         raise Unavailable("DATABASE_URL is not set.", "未设置 DATABASE_URL。")
     stack = ExitStack()
     library = stack.enter_context(start.library(settings, settings.database_url))
-    library.sandbox.warm_up()
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         with stack:
             yield
 
-    return create_app(library, lifespan=lifespan)
+    app = create_app(library, lifespan=lifespan)
+    # The first answers need neither; who asks for them meanwhile waits for this thread.
+    address = settings.public_url or f"http://localhost:{settings.port}"
+    threading.Thread(target=_warm_up, args=(app, address), daemon=True).start()
+    return app
+
+
+def _warm_up(app: Starlette, address: str) -> None:
+    app.state.library.sandbox.warm_up()
+    app.state.ogc.warm_up(address)

@@ -8,15 +8,10 @@ from typing import Annotated, Any, Final
 import orjson
 import typer
 
-from gis_service import start
-from gis_service.checking import CheckRequest
-from gis_service.checking import check as run_check
 from gis_service.commands.terminal import language, say, show, show_json
 from gis_service.commands.verdict import verdict_lines
-from gis_service.routes.requests import day, parse_json
 from gis_service.settings import Settings
 from layers.errors import BadInput, LimitExceeded, UnreadableFile
-from planning_rules.report_html import render_html
 
 _PROBLEMS: Final = frozenset({"violation", "undetermined"})
 
@@ -41,6 +36,11 @@ def check(
 
     Example: gis-service check site.geojson --json
     """
+    from gis_service import start
+    from gis_service.checking import CheckRequest
+    from gis_service.checking import check as run_check
+    from gis_service.routes.requests import day
+
     submission = _read(file, attributes)
     day_asked: datetime.date | None = day(as_of, "--as-of") if as_of else None
     settings = Settings().model_copy(update={"check_processes": 1, "pool_size": 1})
@@ -67,6 +67,9 @@ def _read(file: Path, attributes: Path | None) -> dict[str, Any]:
 
 
 def _read_json(file: Path) -> Any:
+    from gis_service import start
+    from gis_service.routes.requests import parse_json
+
     largest = start.service_config(Settings()).limits.submission_bytes
     if not file.is_file():
         raise UnreadableFile(f"There is no file {file}.", f"没有文件 {file}。", code="no-file")
@@ -79,6 +82,8 @@ def _read_json(file: Path) -> Any:
 
 def _give(report: dict[str, Any], form: ReportFormat | None, output: Path | None) -> None:
     if form is ReportFormat.html:
+        from planning_rules.report_html import render_html
+
         text = render_html(report, language())
         if output is None:
             show(text)

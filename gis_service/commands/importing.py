@@ -1,23 +1,15 @@
 """``import``, ``publish`` and ``withdraw``."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
-import shapely
 import typer
-from shapely.geometry.base import BaseGeometry
 
-from gis_service import start
 from gis_service.commands.terminal import language, progress_bar, say, show, show_json
-from gis_service.library import today
-from gis_service.routes.requests import day
 from gis_service.settings import Settings
-from layers import editions
-from layers.catalog import load_catalog
-from layers.database import connect
-from layers.errors import BadParameter, UnreadableFile
-from layers.plan_import import ImportReport, import_file
-from layers.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from layers.plan_import import ImportReport
 
 _SHOWN_ISSUES = 20
 
@@ -38,6 +30,15 @@ def import_plan(
 
     Example: gis-service import redline.gpkg --plan overall-plan --layer ecological_redline
     """
+    from gis_service import start
+    from gis_service.commands.coverage import read_choice
+    from gis_service.library import today
+    from gis_service.routes.requests import day
+    from layers.catalog import load_catalog
+    from layers.database import connect
+    from layers.plan_import import import_file
+    from layers.sandbox import Sandbox
+
     settings = Settings()
     config = start.service_config(settings)
     catalog = load_catalog(settings.config_dir)
@@ -60,7 +61,7 @@ def import_plan(
             source_crs=source_crs,
             source_layer=source_layer,
             valid_from=first_day,
-            coverage=_coverage(sandbox, coverage),
+            coverage=read_choice(sandbox, coverage),
             repair=repair,
             region_bbox=config.region.bbox,
             progress=report,
@@ -72,38 +73,7 @@ def import_plan(
     raise typer.Exit(1 if result.refused else 0)
 
 
-def _coverage(
-    sandbox: Sandbox, choice: str | None
-) -> Literal["region", "features"] | BaseGeometry | None:
-    """What ``--coverage`` says; a GeoJSON file is read in the child."""
-    if choice is None or choice == "region" or choice == "features":
-        return choice  # type: ignore[return-value]
-    file = Path(choice)
-    if not file.is_file():
-        raise BadParameter(
-            f"--coverage: region, features or a GeoJSON file, not '{choice}'.",
-            f"--coverage：region、features 或 GeoJSON 文件，而不是“{choice}”。",
-        )
-    return sandbox.run(read_coverage, file.read_text("utf-8"), deadline_s=60)
-
-
-def read_coverage(text: str) -> BaseGeometry:
-    """The union of the polygons of a GeoJSON text (longitude, latitude)."""
-    try:
-        parts = shapely.get_parts(shapely.get_parts(shapely.from_geojson(text)))
-    except shapely.GEOSException as error:
-        raise UnreadableFile(
-            "The coverage file is no valid GeoJSON.", "覆盖范围文件不是合法的 GeoJSON。"
-        ) from error
-    area = shapely.union_all(parts[shapely.get_dimensions(parts) == 2])
-    if area.is_empty:
-        raise UnreadableFile(
-            "The coverage file holds no polygon.", "覆盖范围文件中没有面要素。", code="no-polygon"
-        )
-    return area
-
-
-def _show(result: ImportReport) -> None:
+def _show(result: "ImportReport") -> None:
     body: dict[str, Any] = result.to_json()
     show(
         f"edition {body['edition']} (draft)  {body['layer']}: read {body['read']:,}, accepted "
@@ -126,6 +96,11 @@ def publish(
     json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """Put a draft edition in force. Example: gis-service publish overall-plan"""
+    from gis_service import start
+    from layers import editions
+    from layers.catalog import load_catalog
+    from layers.database import connect
+
     settings = Settings()
     load_catalog(settings.config_dir).plan(plan)
     with start.database(settings, say) as dsn, connect(dsn) as connection:
@@ -144,6 +119,11 @@ def withdraw(
     json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """Take an edition out of force; the one before it comes back. Example: gis-service withdraw overall-plan 7"""  # noqa: E501
+    from gis_service import start
+    from layers import editions
+    from layers.catalog import load_catalog
+    from layers.database import connect
+
     settings = Settings()
     load_catalog(settings.config_dir).plan(plan)
     with start.database(settings, say) as dsn, connect(dsn) as connection:

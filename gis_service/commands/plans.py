@@ -1,15 +1,15 @@
 """``plans list`` and ``plans show``."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gis_service import start
 from gis_service.commands.terminal import language, say, show, show_json
 from gis_service.settings import Settings
-from layers.catalog import Catalog, load_catalog
-from layers.database import Connection, connect
-from layers.editions import list_editions
+
+if TYPE_CHECKING:
+    from layers.catalog import Catalog
+    from layers.database import Connection
 
 app = typer.Typer(help="The catalogue with its editions.", no_args_is_help=True)
 
@@ -19,6 +19,10 @@ def list_plans(
     json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """All plans with the edition in force. Example: gis-service plans list"""
+    from gis_service import start
+    from layers.catalog import load_catalog
+    from layers.database import connect
+
     settings = Settings()
     with start.database(settings, say) as dsn, connect(dsn) as connection:
         catalog = load_catalog(settings.config_dir)
@@ -38,6 +42,10 @@ def show_plan(
     json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """One plan with all its editions and layers. Example: gis-service plans show overall-plan"""
+    from gis_service import start
+    from layers.catalog import load_catalog
+    from layers.database import connect
+
     settings = Settings()
     catalog = load_catalog(settings.config_dir)
     catalog.plan(plan)
@@ -58,7 +66,9 @@ def show_plan(
             show(f"    {layer['features'] or 0:>10,}  {layer['layer']}{mark}")
 
 
-def _entry(connection: Connection, catalog: Catalog, plan_id: str) -> dict[str, Any]:
+def _entry(connection: "Connection", catalog: "Catalog", plan_id: str) -> dict[str, Any]:
+    from layers.editions import list_editions
+
     plan = catalog.plan(plan_id)
     return {
         "id": plan.id,

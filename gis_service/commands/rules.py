@@ -7,7 +7,6 @@ import typer
 from gis_service.commands.terminal import language, show, show_json
 from gis_service.settings import Settings
 from layers.errors import NotFound
-from planning_rules.rule_set import load_rule_set
 
 app = typer.Typer(help="The rule set.", no_args_is_help=True)
 
@@ -15,6 +14,8 @@ app = typer.Typer(help="The rule set.", no_args_is_help=True)
 @app.command()
 def lint() -> None:
     """Read the rule set and say what is wrong with it. Example: gis-service rules lint"""
+    from planning_rules.rule_set import load_rule_set
+
     rule_set = load_rule_set(Settings().config_dir / "rules")
     show(f"{rule_set.id} {rule_set.version}: {len(rule_set.rules)} rules, sha256 {rule_set.sha256}")
 
@@ -25,6 +26,8 @@ def show_rule(
     json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """One rule with its legal basis. Example: gis-service rules show HN-PBF-001"""
+    from planning_rules.rule_set import load_rule_set
+
     rule_set = load_rule_set(Settings().config_dir / "rules")
     found = next((one for one in rule_set.rules if one.id == rule), None)
     if found is None:

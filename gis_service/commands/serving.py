@@ -1,26 +1,22 @@
 """``serve`` and ``demo``."""
 
+import json as json_module
 import multiprocessing
 import socket
+import threading
 import time
+import urllib.error
+import urllib.request
 from enum import StrEnum
-from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
-from granian import Granian
-from granian.constants import Interfaces
 
-from gis_service import start
-from gis_service.checking import CheckRequest, check
 from gis_service.commands.terminal import language, progress_bar, say, show, show_json
-from gis_service.commands.verdict import verdict_lines
-from gis_service.demo_load import load_demo
-from gis_service.demo_province import sample_sites
 from gis_service.settings import Settings
-from layers.catalog import load_catalog
-from layers.database import connect
 from layers.errors import Unavailable
+
+_UP_WITHIN_S: Final = 120.0
 
 
 class DemoScale(StrEnum):
@@ -37,24 +33,27 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
     workers: Annotated[int | None, typer.Option(help="Server processes.")] = None,
-    no_demo: Annotated[
-        bool, typer.Option(help="Do not load the demo into an empty library.")
-    ] = False,
+    no_demo: Annotated[bool, typer.Option(help="Load no demo into an empty library.")] = False,
 ) -> None:
     """Start the service (and the embedded PostGIS); loads the demo into an empty library.
 
     Example: gis-service serve --port 8000
     """
-    settings = _with_options(host, port, workers)
+    from granian import Granian
+    from granian.constants import Interfaces
+    from granian.log import LogLevels
+
+    from gis_service import start
+
     began = time.monotonic()
+    settings = _with_options(host, port, workers)
     _refuse_taken_port(settings)
     with start.database(settings, say) as dsn:
         if start.is_empty(dsn) and not no_demo:
             _build_demo(settings, dsn, DemoScale.small)
-        _show_sample_verdict(settings, dsn)
         start.hand_down(settings, dsn)
-        show(f"http://{_shown_host(settings)}:{settings.port}  ({time.monotonic() - began:.1f} s)")
-        # Workers begin afresh: a forked one would inherit this process's fork server as its own.
+        threading.Thread(target=_announce, args=(settings, began), daemon=True).start()
+        # Workers begin afresh: a forked one would share this process's sockets and threads.
         multiprocessing.set_start_method("spawn", force=True)
         Granian(
             "gis_service.serving:make_app",
@@ -65,16 +64,13 @@ def serve(
             workers=settings.workers,
             websockets=False,
             log_access=False,
+            log_level=LogLevels.warning,
         ).serve()
 
 
 def _with_options(host: str | None, port: int | None, workers: int | None) -> Settings:
     given = {"host": host, "port": port, "workers": workers}
     return Settings().model_copy(update={k: v for k, v in given.items() if v is not None})
-
-
-def _shown_host(settings: Settings) -> str:
-    return "localhost" if settings.host in ("127.0.0.1", "0.0.0.0", "::") else settings.host
 
 
 def _refuse_taken_port(settings: Settings) -> None:
@@ -92,6 +88,55 @@ def _refuse_taken_port(settings: Settings) -> None:
             ) from error
 
 
+def _announce(settings: Settings, began: float) -> None:
+    """Say where the service is once it answers, and show it working on one sample site."""
+    local = "localhost" if settings.host in ("127.0.0.1", "0.0.0.0", "::") else settings.host
+    address = f"http://{local}:{settings.port}"
+    if not _is_up(address):
+        return
+    show(f"\n{address}   ({time.monotonic() - began:.1f} s)")
+    try:
+        samples = _ask(f"{address}/samples")
+        if samples:
+            _show_sample_verdict(address, samples[0])
+    except OSError as error:
+        say(f"sample check: {error}")
+
+
+def _is_up(address: str) -> bool:
+    until = time.monotonic() + _UP_WITHIN_S
+    while time.monotonic() < until:
+        try:
+            _ask(f"{address}/readyz")
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return True
+    return False
+
+
+def _ask(url: str, body: Any = None) -> Any:
+    content = None if body is None else json_module.dumps(body).encode()
+    request = urllib.request.Request(
+        url, content, {"Accept": "application/json", "Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json_module.load(answer)
+
+
+def _show_sample_verdict(address: str, sample: dict[str, Any]) -> None:
+    """Check the first sample site over HTTP and say its verdict in plain words."""
+    from gis_service.commands.verdict import verdict_lines
+
+    feature = _ask(address + sample["href"])
+    inputs = {"inputs": {"submission": feature}}
+    report = _ask(f"{address}/ogc/processes/conflict-check/execution", inputs)
+    show(sample["title"][language()])
+    for line in verdict_lines(report, language()):
+        show(line)
+    show(f"  {address}/reports/{report['report_id']}.html")
+
+
 def demo(
     scale: Annotated[DemoScale, typer.Option(help=_SCALE_HELP)] = DemoScale.small,
     json: Annotated[bool, typer.Option("--json", help="Print the counts as JSON.")] = False,
@@ -100,6 +145,8 @@ def demo(
 
     Example: gis-service demo --scale province
     """
+    from gis_service import start
+
     settings = Settings()
     with start.database(settings, say) as dsn:
         counts = _build_demo(settings, dsn, scale)
@@ -112,31 +159,22 @@ def demo(
 
 
 def _build_demo(settings: Settings, dsn: str, scale: DemoScale) -> dict[str, int]:
+    from gis_service import start
+    from gis_service.demo_load import load_demo
+    from layers.catalog import load_catalog
+    from layers.database import connect
+
     say(
         "正在生成演示省份（全部为虚构数据）……"
         if language() == "zh"
         else "Building the demo province (all data are synthetic) ..."
     )
-    coast: Path | None = start.coast_file(settings)
     with connect(dsn) as connection, progress_bar() as report:
         return load_demo(
             connection,
             load_catalog(settings.config_dir),
             start.service_config(settings),
             scale.value,
-            coast,
+            start.coast_file(settings),
             report,
         )
-
-
-def _show_sample_verdict(settings: Settings, dsn: str) -> None:
-    """Check the first sample site and say its verdict in plain words."""
-    site = sample_sites()[0]
-    one_process = settings.model_copy(update={"check_processes": 1, "pool_size": 1})
-    with start.library(one_process, dsn) as library:
-        if not library.in_force().layers:
-            return
-        report = check(library, CheckRequest(site.feature), store=False)
-    show(site.title.in_language(language()))
-    for line in verdict_lines(report, language()):
-        show(line)

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
-from pygeoapi.api import processes as pygeoapi_processes
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -28,15 +27,13 @@ _GEOJSON_TYPES: Final = ("application/geo+json", "application/json")
 
 def process_list(request: Request) -> Response:
     """The list of processes, by pygeoapi."""
-    return call(
-        request.app.state.ogc, pygeoapi_processes.describe_processes, request, base_url(request)
-    )
+    return call(request.app.state.ogc, "describe_processes", request, base_url(request))
 
 
 def process(request: Request) -> Response:
     """The description of one process, by pygeoapi."""
     return call(
-        request.app.state.ogc, pygeoapi_processes.describe_processes, request, base_url(request),
+        request.app.state.ogc, "describe_processes", request, base_url(request),
         request.path_params["process"],
     )  # fmt: skip
 

@@ -6,7 +6,6 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 import orjson
-from pygeoapi import api as pygeoapi_api
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -47,7 +46,7 @@ _CRS84: Final = parse_crs(CRS84)
 def collections(request: Request) -> Response:
     """The list of collections, by pygeoapi."""
     frame = request.app.state.ogc
-    answer = call(frame, pygeoapi_api.describe_collections, request, base_url(request))
+    answer = call(frame, "describe_collections", request, base_url(request))
     return change_json(answer, mend_collections)
 
 
@@ -55,7 +54,7 @@ def collection(request: Request) -> Response:
     """One collection, by pygeoapi."""
     layer = library_of(request).visible_layer(request.path_params["layer"])
     frame = request.app.state.ogc
-    answer = call(frame, pygeoapi_api.describe_collections, request, base_url(request), layer.id)
+    answer = call(frame, "describe_collections", request, base_url(request), layer.id)
     return change_json(answer, mend_collection)
 
 

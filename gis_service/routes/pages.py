@@ -6,7 +6,6 @@ from typing import Any, Final
 
 import orjson
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from pygeoapi import api as pygeoapi_api
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -87,18 +86,18 @@ def metrics(_: Request) -> Response:
 
 def landing(request: Request) -> Response:
     """Landing page of the OGC API, by pygeoapi."""
-    return call(request.app.state.ogc, pygeoapi_api.landing_page, request, base_url(request))
+    return call(request.app.state.ogc, "landing_page", request, base_url(request))
 
 
 def conformance(request: Request) -> Response:
     """Conformance classes: what our routes do."""
-    answer = call(request.app.state.ogc, pygeoapi_api.conformance, request, base_url(request))
+    answer = call(request.app.state.ogc, "conformance", request, base_url(request))
     return change_json(answer, honest_conformance)
 
 
 def openapi(request: Request) -> Response:
     """OpenAPI document of the OGC API, by pygeoapi."""
-    return call(request.app.state.ogc, pygeoapi_api.openapi_, request, base_url(request))
+    return call(request.app.state.ogc, "openapi_", request, base_url(request))
 
 
 ROUTES: Final = [

@@ -1,8 +1,15 @@
-"""The feature provider that pygeoapi sees: it tells the fields, our own route gives the items."""
+"""What pygeoapi loads by dotted path: it tells fields and descriptions, our own routes do the work.
+
+The only module that imports pygeoapi when it is imported itself; ``gis_service.ogc`` loads it in
+the background, because that takes two seconds of a core.
+"""
 
 from typing import Any
 
+from pygeoapi.process.base import BaseProcessor
 from pygeoapi.provider.base import BaseProvider
+
+from gis_service.processes import PROCESSES
 
 
 class CatalogueProvider(BaseProvider):  # type: ignore[misc]
@@ -21,3 +28,12 @@ class CatalogueProvider(BaseProvider):  # type: ignore[misc]
         """Names and types of the attributes."""
         fields: dict[str, dict[str, str]] = self._fields
         return fields
+
+
+class Described(BaseProcessor):  # type: ignore[misc]
+    """What pygeoapi needs of a process: its description."""
+
+    def __init__(self, processor_def: dict[str, Any]) -> None:
+        """Find the description that the definition names."""
+        description = next(p for p in PROCESSES if p["id"] == processor_def["process"])
+        super().__init__(processor_def, description)
