@@ -27,6 +27,7 @@ from gis_service.demo_province.province import (
     drifted,
     in_areas,
     numbered,
+    sound,
 )
 
 REDLINE_TYPES: Final = ("生物多样性维护", "水源涵养", "水土保持", "海岸防护")
@@ -54,6 +55,8 @@ def _farmland(province: Province) -> Iterator[Chunk]:
         reach_m = 5.0 if number % 2 else 0.0
         xy = drifted(parcels.xy, province.terrain, reach_m, 10 + number)
         geometries = parcels.current.geometries(xy, which)
+        kept = sound(geometries)
+        geometries, which, codes = geometries[kept], which[kept], codes[kept]
         order = by_place(geometries) if len(which) else which
         chance = generator(province.seed, 92, number)
         count = len(which)
@@ -100,6 +103,7 @@ def _joined_redline(
         if not (kind == number).any():
             continue
         areas = shapely.get_parts(shapely.coverage_union_all(cells[kind == number]))
+        areas = areas[sound(areas)]
         areas = areas[shapely.area(geometry_to_plane(areas)) > least_m2]
         yield Chunk(
             areas,

@@ -96,7 +96,7 @@ def _special_ground(ground: Ground) -> list[_Choice]:
         ((inland < 1_900) & (ground.x < -88_000) & (ground.patches(6_000, 4) > 0.45), "1003"),
         ((inland < 420) & middling & (ground.patches(3_000, 16) > 0.4), "2305"),
         ((height > 45) & middling & (ground.patches(2_200, 5) > 1.02), "1002"),
-        ((height < 130) & small & (luck < 0.022), "1704"),
+        ((height < 130) & (ground.area_m2 < 4.5e4) & (luck < 0.05), "1704"),
     ]
 
 

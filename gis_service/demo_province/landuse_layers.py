@@ -39,6 +39,7 @@ from gis_service.demo_province.province import (
     drifted,
     in_areas,
     numbered,
+    sound,
 )
 
 OLD_SURVEY_COUNTIES: Final = ("460100", "469002", "469005", "469021", "469022", "469023")
@@ -139,13 +140,13 @@ def _old(province: Province) -> Iterator[Chunk]:
         share = np.hypot(ground.x - towns[:, 0], ground.y - towns[:, 1]) / towns[:, 2]
         before = (cells.town < 0) | (share > 0.5)
         codes[before] = country_codes(ground)[before]
-        plane = shapely.transform(standing.geometries, partial(_drift_lonlat, province))
+        between = shapely.transform(standing.geometries, partial(_drift_lonlat, province))
         old = np.array(
             [TO_SURVEY[code] for code in np.concatenate([codes, standing.current]).tolist()], "U6"
         )
-        yield _chunk(
-            np.concatenate([geometries, plane]), old, f"{COUNTIES[number].code}-S", SCHEME_SURVEY
-        )
+        everything = np.concatenate([geometries, between])
+        kept = sound(everything)
+        yield _chunk(everything[kept], old[kept], f"{COUNTIES[number].code}-S", SCHEME_SURVEY)
 
 
 def _drift_lonlat(province: Province, lonlat: FloatArray) -> FloatArray:
@@ -162,7 +163,8 @@ def _detailed(province: Province) -> Iterator[Chunk]:
         shifted = drifted(parcels.xy, province.terrain, 1.5, 2)
         geometries = cells.geometries(shifted, which)
         codes = detailed_codes(cells, province.layout)[which]
-        chunk = _chunk(geometries, codes, f"{COUNTIES[number].code}-D")
+        kept = sound(geometries)
+        chunk = _chunk(geometries[kept], codes[kept], f"{COUNTIES[number].code}-D")
         chance = generator(province.seed, 91, number)
         limits = _limits(chunk.attributes["landuse_code"], chance)  # type: ignore[arg-type]
         yield Chunk(chunk.geometries, {**chunk.attributes, **limits})

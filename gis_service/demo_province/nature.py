@@ -23,6 +23,7 @@ from gis_service.demo_province.province import (
     drifted,
     in_areas,
     numbered,
+    sound,
 )
 from gis_service.demo_province.reserves import RESERVES
 
@@ -67,7 +68,7 @@ def _reserves(province: Province) -> Iterator[Chunk]:
 
 def _forest(province: Province, shift_m: tuple[float, float]) -> Iterator[Chunk]:
     whole, cores = province.reserves.whole, province.reserves.cores
-    kept = np.array([place.shape for place in province.layout.fixed], dtype=object)
+    by_hand = np.array([place.shape for place in province.layout.fixed], dtype=object)
     for number, parcels, _ in counties_with_parcels(province):
         cells = parcels.planned
         ground = Ground.at(cells, province.terrain, 8)
@@ -77,12 +78,14 @@ def _forest(province: Province, shift_m: tuple[float, float]) -> Iterator[Chunk]
         rubber = (codes == "0203") & (ground.patches(4_000, 25) > -0.1)
         wood = np.char.startswith(codes, "03") & (ground.luck < 0.94)
         chosen = (own_line | rubber | wood) & (cells.kind == FIELD) & (cells.town < 0)
-        chosen &= ~in_areas(cells.x, cells.y, kept)
+        chosen &= ~in_areas(cells.x, cells.y, by_hand)
         which = np.flatnonzero(chosen)
         if not len(which):
             continue
         xy = drifted(parcels.xy + np.array(shift_m), province.terrain, 24.0, 5)
         geometries = cells.geometries(xy, which)
+        kept = sound(geometries)
+        geometries, which = geometries[kept], which[kept]
         order = by_place(geometries)
         which = which[order]
         inside = in_areas(cells.x[which], cells.y[which], whole)

@@ -160,7 +160,7 @@ def _manner(setting: Setting, stage: str) -> MannerAt:
         height = terrain.height_m(x, y)
         hilly = np.clip((height - 60) / 340, 0, 1)
         factor = scale.factor(x, y)
-        grown = factor * 10 ** (hilly * 1.0)
+        grown = factor * 5**hilly
         if stage == "block":
             target = 900_000 * np.maximum(grown, 1)
         else:
@@ -170,7 +170,7 @@ def _manner(setting: Setting, stage: str) -> MannerAt:
             target = np.where(village & (factor < 4), np.minimum(target, 6_000), target)
         spacing = np.clip(np.sqrt(target) / 3.2, 25, 900)
         # Long cuts follow streams and ridges; short ones are field edges.
-        roughness = 0.012 + 0.055 * hilly + 0.02 * np.clip(np.log10(target / 2e5), 0, 2)
+        roughness = 0.018 + 0.055 * hilly + 0.02 * np.clip(np.log10(target / 2e5), 0, 2)
         return Manner(target, spacing, roughness)
 
     def in_town(x: FloatArray, y: FloatArray) -> Manner:

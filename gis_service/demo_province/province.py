@@ -115,6 +115,12 @@ def in_areas(x: FloatArray, y: FloatArray, areas: GeometryArray) -> BoolArray:
     return hit
 
 
+def sound(geometries: GeometryArray) -> BoolArray:
+    """What is left of a drifted layer: slivers that the drift folded over are dropped."""
+    kept: BoolArray = shapely.is_valid(geometries) & ~shapely.is_empty(geometries)
+    return kept
+
+
 def numbered(prefix: str, first: int, count: int) -> list[str]:
     """Identifiers of consecutive features."""
     return [f"{prefix}{number:07d}" for number in range(first, first + count)]

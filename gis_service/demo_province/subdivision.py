@@ -188,7 +188,7 @@ def _ends(
     length = where[leave] - where[entry]
     holds_middle = (where[entry] <= 0) & (where[leave] >= 0)
     best = np.lexsort((length, holds_middle, chord_owner))
-    last = np.flatnonzero(np.append(np.diff(chord_owner[best]) > 0, True))
+    last = np.flatnonzero(np.diff(chord_owner[best], append=-1) != 0)
     chord = best[last]
     nearest = np.where(np.abs(ahead[crossing]) <= np.abs(ahead[after]), crossing, after)
     begin = np.zeros(count, dtype=np.int64)
