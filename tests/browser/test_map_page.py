@@ -1,6 +1,7 @@
 """The planners' map in a real browser, against the running service."""
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -158,6 +159,25 @@ def test_a_patch_in_the_list_lights_its_number_on_the_map(open_page: Open) -> No
     until(page, lit)
     page.get_by_test_id("verdict").hover()
     until(page, f"!({lit})")
+
+
+def test_a_number_on_the_map_lights_its_line_in_the_list(open_page: Open) -> None:
+    page = open_page()
+    check_sample(page)
+    drawn_numbers(page)
+    x, y = page.evaluate(
+        """() => {
+            const [disc] = __map.queryRenderedFeatures({layers: ['patch-number-disc']})
+                .filter(feature => feature.properties.number === 1)
+            const at = __map.project(disc.geometry.coordinates)
+            const {left, top} = __map.getCanvas().getBoundingClientRect()
+            return [left + at.x, top + at.y]
+        }"""
+    )
+    page.mouse.move(x, y, steps=3)
+    expect(page.locator("[data-testid=patch][data-number='1']")).to_have_class(
+        re.compile(r"\blit\b")
+    )
 
 
 def test_every_finding_opens(open_page: Open) -> None:

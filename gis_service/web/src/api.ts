@@ -153,7 +153,6 @@ export interface Report {
   created: string;
   as_of: string;
   outcome: Outcome;
-  summary?: Text;
   disclaimers?: Text[];
   notice?: Text;
   submission: {

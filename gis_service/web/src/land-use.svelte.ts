@@ -15,7 +15,11 @@ class LandUseCodes {
     if (this.asked) return;
     this.asked = true;
     const { codes } = await fetchCodes('landuse-2023').catch(() => ({ codes: [] }));
-    this.entries = new Map(codes.map(({ code, title, colour }) => [code, { title, colour }]));
+    const colours = new Map(codes.map(({ code, colour }) => [code, colour]));
+    // A code without a colour of its own has its parent's, as on the map.
+    const colourOf = (code: string): string | null =>
+      code === '' ? null : (colours.get(code) ?? colourOf(code.slice(0, -2)));
+    this.entries = new Map(codes.map(({ code, title }) => [code, { title, colour: colourOf(code) }]));
     const tops = codes.filter(({ parent }) => !parent);
     this.groups = tops.map(({ code, title }) => ({
       code,

@@ -8,6 +8,7 @@ import type {
   Bounds, Catalog, FormAttribute, Identified, Layer, Plan, Report, Sample, Site, SiteGeometry,
 } from './api';
 import { readAddress, type Address } from './address';
+import { landUseCodes } from './land-use.svelte';
 import type { Drawing } from './map/drawing';
 import type { View } from './map/planning-map';
 import type { AreaUnit } from './measures';
@@ -68,6 +69,13 @@ class Page {
   readonly patches = $derived(this.report ? numberPatches(this.report) : []);
   readonly plans = $derived<Plan[]>(this.catalog?.plans ?? []);
   readonly layers = $derived<Layer[]>(this.plans.flatMap((plan) => plan.layers));
+  /** What there is to see: where the layers have data, else the region of the service. */
+  readonly extent = $derived.by<Bounds>(() => {
+    const corners = this.layers.flatMap(({ extent }) =>
+      extent ? [[extent[0], extent[1]], [extent[2], extent[3]]] : [],
+    );
+    return boundsOf(corners) ?? this.catalog?.service.region.bbox ?? [-180, -85, 180, 85];
+  });
   /** While an outline is made or mended, a click on the map belongs to the pen. */
   readonly penDown = $derived(this.task === 'draw' || this.task === 'form');
 
@@ -114,12 +122,19 @@ class Page {
     const address = readAddress(location.hash);
     if (address.language) speak(address.language);
     if (address.layers) this.showLayers(address.layers);
+    if (address.view && !address.report) {
+      const { lon, lat, zoom } = address.view;
+      this.goTo([lon, lat, lon, lat], zoom);
+    }
     await this.resume(address);
   }
 
   private async resume({ site, report, answers }: Address): Promise<void> {
-    if (site) this.site = { type: 'Feature', geometry: site, properties: {} };
-    if (answers) this.answers = answers;
+    // A report's link that leaves the site out must not show it on the site that was open.
+    if (site || report) {
+      this.site = site ? { type: 'Feature', geometry: site, properties: {} } : null;
+      this.answers = answers ?? {};
+    }
     if (report) await this.openReport(report);
     else if (site) this.task = 'form';
   }
@@ -146,7 +161,7 @@ class Page {
     if (this.sheet === 'peek') this.sheet = 'half';
   }
 
-  goTo(bounds: Bounds | null, maxZoom = 17): void {
+  goTo(bounds: Bounds | null, maxZoom = 16): void {
     if (bounds) this.journey = { bounds, maxZoom };
   }
 
@@ -304,11 +319,10 @@ export const page = new Page();
 /** A layer's name by its id, also of one that the catalogue does not have. */
 export const layerName = (id: string): string => say(page.layer(id)?.title) || id.replaceAll('_', ' ');
 
-/** A land-use code's name, as far as a legend says it. */
-export function codeName(code: string | null): string {
-  if (!code) return t('report.noCode');
-  const entry = page.layers.flatMap(({ legend }) => legend).find((line) => line.code === code);
-  return say(entry?.label);
+/** A code's name: as the layer's legend says it, else as the land-use guide does. */
+export function codeName(code: string, layer: string): string {
+  const entry = page.layer(layer)?.legend.find((line) => line.code === code);
+  return say(entry?.label ?? landUseCodes.entry(code)?.title);
 }
 
 export type { TextKey };

@@ -2,7 +2,10 @@
 
 import type { Geometry, Position } from 'geojson';
 
-type Point = [lon: number, lat: number];
+export type Point = [lon: number, lat: number];
+
+/** A stretch along a parallel that lies on the patch from end to end. */
+export interface Stretch { west: number; east: number; lat: number }
 
 function crossings(rings: Position[][], lat: number): number[] {
   const found: number[] = [];
@@ -16,32 +19,32 @@ function crossings(rings: Position[][], lat: number): number[] {
   return found.sort((a, b) => a - b);
 }
 
-/** Height of a polygon's outer ring and the middle of its widest stretch inside, on some parallels. */
-function widest(rings: Position[][]): { width: number; point: Point } | null {
+const widthOf = ({ west, east }: Stretch) => east - west;
+
+/** The widest stretch inside a polygon, on some parallels. */
+function widest(rings: Position[][]): Stretch | null {
   const lats = (rings[0] ?? []).map(([, lat = 0]) => lat);
   const south = lats.reduce((a, b) => Math.min(a, b), Infinity);
   const north = lats.reduce((a, b) => Math.max(a, b), -Infinity);
-  let best: { width: number; point: Point } | null = null;
+  let best: Stretch | null = null;
   for (const part of [0.5, 0.35, 0.65, 0.2, 0.8]) {
     const lat = south + (north - south) * part;
     const ends = crossings(rings, lat);
     for (let i = 1; i < ends.length; i += 2) {
-      const [west = 0, east = 0] = [ends[i - 1], ends[i]];
+      const stretch = { west: ends[i - 1] ?? 0, east: ends[i] ?? 0, lat };
       // The middle parallel wins unless another is clearly wider.
-      if (!best || east - west > best.width * 1.2) {
-        best = { width: east - west, point: [(west + east) / 2, lat] };
-      }
+      if (!best || widthOf(stretch) > widthOf(best) * 1.2) best = stretch;
     }
   }
   return best;
 }
 
-const middle = (line: Position[]): Point | null => {
+function middle(line: Position[]): Stretch | null {
   const [lon, lat] = line[Math.floor(line.length / 2)] ?? [];
-  return lon === undefined || lat === undefined ? null : [lon, lat];
-};
+  return lon === undefined || lat === undefined ? null : { west: lon, east: lon, lat };
+}
 
-export function insidePoint(geometry: Geometry | null): Point | null {
+export function insideStretch(geometry: Geometry | null): Stretch | null {
   switch (geometry?.type) {
     case 'Point':
       return middle([geometry.coordinates]);
@@ -51,14 +54,52 @@ export function insidePoint(geometry: Geometry | null): Point | null {
     case 'MultiLineString':
       return middle(geometry.coordinates[0] ?? []);
     case 'Polygon':
-      return widest(geometry.coordinates)?.point ?? middle(geometry.coordinates[0] ?? []);
+      return widest(geometry.coordinates) ?? middle(geometry.coordinates[0] ?? []);
     case 'MultiPolygon': {
-      const found = geometry.coordinates.map(widest).filter((place) => place !== null);
-      return found.sort((a, b) => b.width - a.width)[0]?.point ?? null;
+      const found = geometry.coordinates.map(widest).filter((stretch) => stretch !== null);
+      return found.sort((a, b) => widthOf(b) - widthOf(a))[0] ?? null;
     }
     case 'GeometryCollection':
-      return geometry.geometries.map(insidePoint).find((point) => point !== null) ?? null;
+      return geometry.geometries.map(insideStretch).find((stretch) => stretch !== null) ?? null;
     default:
       return null;
   }
+}
+
+const centre = ({ west, east }: Stretch) => (west + east) / 2;
+
+// Two numbers nearer than this share of their stretch would cover each other.
+const TOO_NEAR = 0.1;
+
+function isNear(a: Stretch, b: Stretch): boolean {
+  const reach = Math.max(widthOf(a), widthOf(b)) * TOO_NEAR;
+  return Math.abs(centre(a) - centre(b)) <= reach && Math.abs(a.lat - b.lat) <= reach;
+}
+
+/**
+ * Places for many patches' numbers: each in the middle of its stretch, but patches of the same ground
+ * (several rules find the same place) stand side by side along it.
+ */
+export function placesFor(geometries: readonly (Geometry | null)[]): (Point | null)[] {
+  const stretches = geometries.map(insideStretch);
+  const groups: number[][] = [];
+  stretches.forEach((stretch, index) => {
+    if (!stretch) return;
+    const near = groups.find(([first = -1]) => {
+      const other = stretches[first];
+      return other ? isNear(stretch, other) : false;
+    });
+    if (near) near.push(index);
+    else groups.push([index]);
+  });
+  const places: (Point | null)[] = stretches.map(() => null);
+  for (const group of groups) {
+    group.forEach((index, rank) => {
+      const stretch = stretches[index];
+      if (!stretch) return;
+      const along = (rank + 1) / (group.length + 1);
+      places[index] = [stretch.west + widthOf(stretch) * along, stretch.lat];
+    });
+  }
+  return places;
 }

@@ -4,7 +4,7 @@ import type { Feature, FeatureCollection, Geometry } from 'geojson';
 import type { GeoJSONSource, LayerSpecification, Map } from 'maplibre-gl';
 import type { SiteGeometry } from '../api';
 import { COLOUR, INK, type NumberedPatch } from '../verdict';
-import { insidePoint } from './inside-point';
+import { placesFor } from './inside-point';
 
 export const FONTS = ['PingFang SC', 'Microsoft YaHei', 'Noto Sans SC', 'Noto Sans CJK SC', 'sans-serif'];
 export const PATCH_LAYERS = ['patch-number-disc', 'patch-fill'];
@@ -116,8 +116,9 @@ export function showPatches(map: Map, patches: readonly NumberedPatch[]): void {
     };
     return [{ type: 'Feature' as const, id: number, geometry: patch.geometry, properties }];
   });
-  const numbers = drawn.flatMap((feature) => {
-    const coordinates = insidePoint(feature.geometry);
+  const places = placesFor(drawn.map(({ geometry }) => geometry));
+  const numbers = drawn.flatMap((feature, index) => {
+    const coordinates = places[index];
     return coordinates ? [{ ...feature, geometry: { type: 'Point' as const, coordinates } }] : [];
   });
   // The first patches lie on top of the later ones, as their numbers do.
