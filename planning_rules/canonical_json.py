@@ -64,9 +64,8 @@ def _prepared(value: Any) -> Any:
         # Positions are most of a report: two floats, and no call for each list around them.
         return [_number(n) if type(n) is float else _prepared(n) for n in value]
     if kind is dict:
-        if any(
-            type(key) is not str or (not key.isascii() and max(key) > "\uffff") for key in value
-        ):
+        names = "".join(value)  # TypeError for a key that is no text
+        if not names.isascii() and max(names) > "\uffff":
             raise _NeedsReference
         return {key: _prepared(inner) for key, inner in value.items()}
     if kind is str or kind is bool or value is None:

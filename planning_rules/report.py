@@ -9,6 +9,7 @@ rounded to 0.01, and no clock is read.
 import hashlib
 from collections.abc import Mapping
 from datetime import date
+from functools import cache
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -125,6 +126,11 @@ def digest_is_right(report: Mapping[str, Any]) -> bool:
     return bool(report.get("digest") == digest(report))
 
 
+@cache
+def _package_version() -> str:
+    return version("gis-service")
+
+
 def _summary(outcome: str, findings: list[Finding]) -> Text:
     counts: dict[str, int] = {}
     for finding in findings:
@@ -226,7 +232,7 @@ def _provenance(targets: Mapping[str, TargetLayer], rule_set: RuleSet) -> dict[s
         },
         "editions": editions,
         "engine": {
-            "package": version("gis-service"),
+            "package": _package_version(),
             "shapely": shapely.__version__,
             "geos": shapely.geos_version_string,
             "pyproj": pyproj.__version__,

@@ -293,3 +293,14 @@ def test_the_page_stands_alone(report: dict[str, Any], language: str) -> None:
     for patch in (p for f in shown for p in f["patches"]):
         assert f"{patch['area_m2']:,.2f}" in page
     assert page.count("<svg") >= 3
+
+
+def test_patch_coordinates_have_nine_decimals(report: dict[str, Any]) -> None:
+    shapes = [
+        shapely.geometry.shape(patch["geometry"])
+        for finding in report["findings"]
+        for patch in finding["patches"]
+    ]
+    coordinates = shapely.get_coordinates(shapes)
+    assert len(coordinates) > 50
+    assert (coordinates == coordinates.round(9)).all()
