@@ -23,8 +23,9 @@ from planning_rules.compatibility import check_compatibility
 from planning_rules.condition import holds, parse_condition
 from planning_rules.consent import supplied_consents
 from planning_rules.decision_table import check_decision_table
+from planning_rules.distance import check_distance
 from planning_rules.finding import Finding, FindingOutcome, TestResult, worst
-from planning_rules.kinds import Case, check_distance, check_overlap, check_within
+from planning_rules.kinds import Case, check_overlap, check_within
 from planning_rules.limits import check_limits
 from planning_rules.overlay import LayerOverlay, Site, TargetLayer, overlay_layer
 from planning_rules.rule import Consent, Exemption, Rule, TestKind
