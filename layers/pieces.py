@@ -12,19 +12,22 @@ base zoom serves made from
 10        10-12  the features
 13        13-    the pieces of base zoom 10 (a huge polygon is cut coarse first, then fine)
 7         7-9    features on a grid of half a pixel of z9; polygons smaller than 8 by 8 pixels
-                 dissolved by class
-4         -6     the same with a grid of half a pixel of z6
+                 as a mosaic of classes (``layers.mosaic``)
+4         -6     the same with pixels of z6
 ========= ====== =================================================================================
 """
 
 from typing import Final
 
+import numpy as np
+import shapely
 from psycopg import sql
 
 from layers import partitions
 from layers.catalog import Layer
-from layers.database import Connection, row, statements
+from layers.database import Connection, row, rows, statements
 from layers.errors import NotFound
+from layers.mosaic import Mosaic
 
 _SQL: Final = statements("layers", "pieces.sql")
 _WORLD_M: Final = 2 * 20_037_508.342789244
@@ -33,6 +36,8 @@ _WORLD_M: Final = 2 * 20_037_508.342789244
 OVERLAY_VERTICES: Final = 128
 _DIMENSION: Final = {"point": 0, "line": 1, "polygon": 2}
 _SMALL_PIXELS: Final = 8
+_TILE_PIXELS: Final = 512
+_BATCH_ROWS: Final = 20_000
 
 
 def build_pieces(connection: Connection, content_id: int) -> None:
@@ -109,17 +114,52 @@ def _build_low_zooms(
         if layer.min_zoom > deepest:
             return
         low = sql.Identifier(f"low_{base_zoom}")
-        pixel_m = _WORLD_M / 2**deepest / 512
-        connection.execute(
-            sql.SQL(_SQL[f"generalise_{layer.geometry}s"]).format(low=low),
-            {
-                "grid_m": pixel_m / 2,
-                "small_m2": (_SMALL_PIXELS * pixel_m) ** 2,
-                # Blocks of a quarter tile keep each union small.
-                "block_m": _WORLD_M / 2**deepest / 4,
-            },
-        )
+        pixel_m = _WORLD_M / 2**deepest / _TILE_PIXELS
+        sizes = {"grid_m": pixel_m / 2, "small_m2": (_SMALL_PIXELS * pixel_m) ** 2}
+        connection.execute(sql.SQL(_SQL[f"generalise_{layer.geometry}s"]).format(low=low), sizes)
+        if layer.geometry == "polygon":
+            _add_mosaic(connection, low, pixel_m, sizes["small_m2"])
         _clip(connection, name, low, base_zoom, dimension)
+
+
+def _add_mosaic(
+    connection: Connection, low: sql.Identifier, pixel_m: float, small_m2: float
+) -> None:
+    """Put the patches of the small polygons beside the large ones."""
+    classes = rows(connection, _SQL["small_classes"], small_m2=small_m2)
+    if not classes:
+        return
+    numbers = {found["properties"]: number for number, found in enumerate(classes, start=1)}
+    mosaic = Mosaic(
+        (
+            min(found["west"] for found in classes),
+            min(found["south"] for found in classes),
+            max(found["east"] for found in classes),
+            max(found["north"] for found in classes),
+        ),
+        pixel_m,
+    )
+    with connection.cursor(name="small_polygons") as cursor:
+        cursor.execute(_SQL["small_polygons"], {"small_m2": small_m2}, binary=True)
+        while batch := cursor.fetchmany(_BATCH_ROWS):
+            polygons = shapely.from_wkb(np.array([wkb for _, wkb in batch], dtype=object))
+            mosaic.add(polygons, np.array([numbers[properties] for properties, _ in batch]))
+    statement = sql.SQL(_SQL["add_patch"]).format(low=low)
+    with connection.cursor() as cursor:
+        for patches in mosaic.patches():
+            cursor.executemany(
+                statement,
+                [
+                    {
+                        "fid": classes[number - 1]["fid"],
+                        "properties": classes[number - 1]["properties"],
+                        "wkb": shapely.to_wkb(geometry),
+                    }
+                    for number, geometry in zip(
+                        patches.classes.tolist(), patches.geometries, strict=True
+                    )
+                ],
+            )
 
 
 def _clip(
