@@ -19,7 +19,7 @@ from gis_service.library import Library, today
 from layers.database import Connection, row
 from layers.editions import Content, contents_in_force
 from layers.errors import NotFound
-from layers.features import candidates
+from layers.features import candidates, coverage_near
 from planning_rules.overlay import TargetFeature, TargetLayer
 from planning_rules.report import COUNTY, CURRENT_USE, build_report
 from planning_rules.rule_set import RuleSet
@@ -124,7 +124,7 @@ def _target(
         content.edition_id,
         content.content_sha256,
         content.accuracy_m,
-        content.coverage,
+        coverage_near(connection, content.content_id, submission.search_boxes(0.0)),
         features,
         content.plan_id,
         content.synthetic,

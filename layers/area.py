@@ -21,6 +21,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+import pyproj
 import shapely
 from shapely.geometry.base import BaseGeometry
 
@@ -39,6 +40,8 @@ MU_M2: Final = 2000 / 3
 """One mu (亩) in square metres."""
 
 HECTARE_M2: Final = 10_000.0
+
+_GEOD: Final = pyproj.Geod(a=SEMI_MAJOR_M, rf=INVERSE_FLATTENING)
 
 _NODES: Final = (0.5 - math.sqrt(0.15), 0.5, 0.5 + math.sqrt(0.15))
 _WEIGHTS: Final = (5 / 18, 8 / 18, 5 / 18)
@@ -97,6 +100,11 @@ def areas_m2(polygons: Sequence[BaseGeometry] | npt.NDArray[np.object_]) -> Floa
 def area_m2(polygon: BaseGeometry) -> float:
     """Area of one geometry on the CGCS2000 ellipsoid, in square metres (see ``areas_m2``)."""
     return float(areas_m2([polygon])[0])
+
+
+def length_m(lines: BaseGeometry) -> float:
+    """Geodesic length of lon/lat lines on the CGCS2000 ellipsoid, in metres."""
+    return float(_GEOD.geometry_length(lines))
 
 
 def total_m2(areas: Iterable[float]) -> float:

@@ -162,6 +162,7 @@ def finish_content(
                 "blocking_issues": blocking_issues,
             },
         )
+        connection.execute(_SQL["cut_coverage"], {"content_id": content_id})
     return int(feature_count)
 
 

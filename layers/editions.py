@@ -25,10 +25,7 @@ _SQL: Final = statements("layers", "editions.sql")
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """The content of one layer in the edition in force on a day.
-
-    ``coverage`` is the WKB (EPSG:4490) of where the layer has data at all; None = nowhere.
-    """
+    """The content of one layer in the edition in force on a day."""
 
     layer_id: str
     plan_id: str
@@ -38,7 +35,6 @@ class Content:
     content_sha256: str
     accuracy_m: float
     feature_count: int
-    coverage: bytes | None
 
 
 def open_draft(
@@ -269,7 +265,6 @@ def contents_in_force(
             content_sha256=record["content_sha256"],
             accuracy_m=record["accuracy_m"],
             feature_count=record["feature_count"],
-            coverage=record["coverage"],
         )
         for record in found
     }

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import shapely
+
 from layers.crs import Box
 from layers.database import Connection, row, rows, statements
 
@@ -36,17 +38,24 @@ def candidates(
             west=west, south=south, east=east, north=north,
         )  # fmt: skip
     else:
-        found = rows(
-            connection, _SQL["candidates"], content_id=content_id,
-            west=[box[0] for box in boxes], south=[box[1] for box in boxes],
-            east=[box[2] for box in boxes], north=[box[3] for box in boxes],
-        )  # fmt: skip
+        found = rows(connection, _SQL["candidates"], content_id=content_id, **_sides(boxes))
     return tuple(
         Candidate(
             record["fid"], record["feature_id"], record["attributes"], tuple(record["pieces"])
         )
         for record in found
     )
+
+
+def coverage_near(connection: Connection, content_id: int, boxes: Sequence[Box]) -> bytes:
+    """Where a content has data near some boxes, as WKB (lon/lat); an empty polygon = nowhere."""
+    found = row(connection, _SQL["coverage_near"], content_id=content_id, **_sides(boxes))
+    return bytes(found["coverage"]) if found else shapely.to_wkb(shapely.Polygon())
+
+
+def _sides(boxes: Sequence[Box]) -> dict[str, list[float]]:
+    west, south, east, north = (list(side) for side in zip(*boxes, strict=True))
+    return {"west": west, "south": south, "east": east, "north": north}
 
 
 def at_place(

@@ -141,6 +141,17 @@ class OverlayPiece(Model):
     geom: Mapped[Any] = mapped_column(_geometry("GEOMETRY", 4490), nullable=False)
 
 
+class CoveragePiece(Model):
+    """A piece of where a content has data."""
+
+    __tablename__ = "coverage_piece"
+    content_id: Mapped[int] = mapped_column(
+        ForeignKey("library.layer_content.id"), primary_key=True
+    )
+    piece: Mapped[int] = mapped_column(Integer, primary_key=True)
+    geom: Mapped[Any] = mapped_column(_geometry("POLYGON", 4490), nullable=False)
+
+
 class TilePiece(Model):
     """A web-mercator piece cut to an ancestor tile, for drawing only; a table without a key."""
 

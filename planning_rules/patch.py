@@ -20,12 +20,12 @@ import numpy.typing as npt
 import shapely
 from shapely.geometry.base import BaseGeometry
 
-from layers.area import area_m2, areas_m2, total_m2
+from layers.area import area_m2, areas_m2, length_m, total_m2
 from layers.text import Text
 from planning_rules.canonical_json import geometry_json
 from planning_rules.overlay import LayerOverlay, SharedPart, Site, TargetFeature, union
 from planning_rules.rule_set import ResolvedTolerance
-from planning_rules.width import close_gaps, length_m, narrower_than, width_m
+from planning_rules.width import close_gaps, narrower_than, width_m
 
 PatchKind = Literal["conflict", "accuracy-difference", "sliver", "touch"]
 _KINDS: Final[tuple[PatchKind, ...]] = ("conflict", "accuracy-difference", "sliver")

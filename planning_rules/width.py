@@ -9,18 +9,13 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import pyproj
 import shapely
 from shapely.geometry.base import BaseGeometry
-
-from layers.area import INVERSE_FLATTENING, SEMI_MAJOR_M
 
 CLOSING_M: Final = 0.0005
 """Gaps up to 1 mm between neighbouring features are cuts of the stored grid, not gaps."""
 
 _HAIR_M: Final = 1e-6
-
-_GEOD: Final = pyproj.Geod(a=SEMI_MAJOR_M, rf=INVERSE_FLATTENING)
 
 Geometries = Sequence[BaseGeometry] | npt.NDArray[np.object_]
 
@@ -63,8 +58,3 @@ def width_m(polygon_m: BaseGeometry) -> float:
         circle = shapely.maximum_inscribed_circle(part, tolerance=max(about / 50, 1e-4))
         widest = max(widest, 2 * float(shapely.length(circle)), about)
     return widest
-
-
-def length_m(lines: BaseGeometry) -> float:
-    """Geodesic length on CGCS2000 of lon/lat lines, in metres."""
-    return float(_GEOD.geometry_length(lines))

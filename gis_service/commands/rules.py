@@ -1,12 +1,15 @@
-"""``rules lint`` and ``rules show``."""
+"""``rules lint``, ``rules test`` and ``rules show``."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Final
 
 import typer
 
 from gis_service.commands.terminal import language, show, show_json
 from gis_service.settings import Settings
 from layers.errors import NotFound
+
+_CASES: Final = Path(__file__).resolve().parents[2] / "tests" / "cases"
 
 app = typer.Typer(help="The rule set.", no_args_is_help=True)
 
@@ -18,6 +21,31 @@ def lint() -> None:
 
     rule_set = load_rule_set(Settings().config_dir / "rules")
     show(f"{rule_set.id} {rule_set.version}: {len(rule_set.rules)} rules, sha256 {rule_set.sha256}")
+
+
+@app.command(name="test")
+def run_tests(
+    folder: Annotated[Path, typer.Argument(help="Folder of case files.")] = _CASES,
+    json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Judge the planners' cases; exit code 1 when one differs. Example: gis-service rules test"""
+    from planning_rules.rule_case import load_cases, run_cases
+    from planning_rules.rule_set import load_rule_set
+
+    rule_set = load_rule_set(Settings().config_dir / "rules")
+    results = list(run_cases(load_cases(folder), rule_set))
+    failed = [result for result in results if result.differences]
+    if json:
+        failures = [
+            {"rule": one.rule_id, "case": one.case.name, "differences": one.differences}
+            for one in failed
+        ]
+        show_json({"cases": len(results), "failed": failures})
+    else:
+        for result in failed:
+            show(f"✕ {result.rule_id} {result.case.name}: {'; '.join(result.differences)}")
+        show(f"{len(results) - len(failed)} of {len(results)} cases as expected")
+    raise typer.Exit(1 if failed or not results else 0)
 
 
 @app.command(name="show")

@@ -39,6 +39,19 @@ SET
     blocking_issues = %(blocking_issues)s
 WHERE id = %(content_id)s AND state = 'loading'
 
+-- name: cut_coverage
+INSERT INTO library.coverage_piece (content_id, piece, geom)
+SELECT
+    c.id,
+    row_number() OVER () AS piece,
+    cut.geom
+FROM library.layer_content AS c
+CROSS JOIN LATERAL (
+    SELECT (ST_Dump(ST_CollectionExtract(piece.geom, 3))).geom
+    FROM ST_Subdivide(c.coverage, 128) AS piece (geom)
+) AS cut
+WHERE c.id = %(content_id)s
+
 -- name: rows_in_order
 SELECT f.feature_id, f.attributes::text, ST_AsEWKB(f.geom, 'NDR') AS ewkb
 FROM {features} AS f

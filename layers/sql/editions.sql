@@ -122,8 +122,7 @@ SELECT
     el.content_id,
     c.content_sha256,
     l.accuracy_m,
-    c.feature_count,
-    ST_AsBinary(c.coverage) AS coverage
+    c.feature_count
 FROM library.in_force AS f
 INNER JOIN library.edition AS e ON e.id = f.edition_id
 INNER JOIN library.edition_layer AS el ON el.edition_id = f.edition_id

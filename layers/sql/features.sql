@@ -76,12 +76,31 @@ WHERE
 ORDER BY f.content_id, f.feature_id
 LIMIT 200
 
--- name: covered_at
-SELECT c.id
-FROM library.layer_content AS c
+-- name: coverage_near
+-- Where a content has data, near some boxes: empty, never NULL, where it has none.
+SELECT
+    ST_AsBinary(
+        coalesce(ST_Union(p.geom), ST_GeomFromText('POLYGON EMPTY', 4490))
+    ) AS coverage
+FROM library.coverage_piece AS p
 WHERE
-    c.id = ANY(%(content_ids)s)
-    AND ST_Intersects(c.coverage, ST_SetSRID(ST_MakePoint(%(lon)s, %(lat)s), 4490))
+    p.content_id = %(content_id)s
+    AND EXISTS (
+        SELECT FROM unnest(
+            %(west)s::double precision [],
+            %(south)s::double precision [],
+            %(east)s::double precision [],
+            %(north)s::double precision []
+        ) AS box (west, south, east, north)
+        WHERE p.geom && ST_MakeEnvelope(box.west, box.south, box.east, box.north, 4490)
+    )
+
+-- name: covered_at
+SELECT DISTINCT p.content_id AS id
+FROM library.coverage_piece AS p
+WHERE
+    p.content_id = ANY(%(content_ids)s)
+    AND ST_Intersects(p.geom, ST_SetSRID(ST_MakePoint(%(lon)s, %(lat)s), 4490))
 
 -- name: changes
 -- Changes whenever an edition is published or withdrawn: the version of all that is in force.

@@ -115,6 +115,14 @@ CREATE TABLE library.overlay_piece (
 
 CREATE INDEX overlay_piece_geom ON library.overlay_piece USING gist (geom);
 
+-- Derived: the coverage of a content in small pieces; a check reads those near its site.
+CREATE TABLE library.coverage_piece (
+    content_id integer NOT NULL REFERENCES library.layer_content (id) ON DELETE CASCADE,
+    piece integer NOT NULL,
+    geom geometry (Polygon, 4490) NOT NULL,
+    PRIMARY KEY (content_id, piece)
+);
+
 -- Derived: web-mercator pieces clipped to the tiles of a base zoom, with a margin; for drawing
 -- only, never for measuring. base_zoom 13 serves z >= 13, 10 serves 10-12, 7 serves 7-9, 4 below.
 CREATE TABLE library.tile_piece (
