@@ -14,7 +14,7 @@ from gis_service.demo_province.province import Province
 
 def county(province: Province) -> DemoLayer:
     """Schematic counties that fill the land."""
-    return DemoLayer("county", None, partial(_counties, province))
+    return DemoLayer("county", province.layout.ashore, partial(_counties, province))
 
 
 def town_place(province: Province) -> DemoLayer:

@@ -118,7 +118,7 @@ def _joined_redline(
 
 def _boundaries(province: Province) -> Iterator[Chunk]:
     layout = province.layout
-    land = shapely.union_all(layout.counties)
+    land = layout.ashore
     shapes: list[object] = []
     kinds: list[str] = []
     names: list[str] = []

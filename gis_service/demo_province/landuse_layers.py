@@ -51,7 +51,7 @@ NO_DETAILED_PLAN_EVERY: Final = 3
 
 def current_landuse(province: Province) -> DemoLayer:
     """The survey in force, 2023 scheme; covers all land."""
-    return DemoLayer("current_landuse", None, partial(_current, province))
+    return DemoLayer("current_landuse", province.layout.ashore, partial(_current, province))
 
 
 def old_landuse(province: Province) -> DemoLayer:
@@ -63,15 +63,15 @@ def old_landuse(province: Province) -> DemoLayer:
 
 def planned_landuse(province: Province) -> DemoLayer:
     """The use that the overall plan gives; covers all land."""
-    return DemoLayer("planned_landuse", None, partial(_planned, province))
+    return DemoLayer("planned_landuse", province.layout.ashore, partial(_planned, province))
 
 
 def detailed_plan_parcel(province: Province) -> DemoLayer:
     """Building plots with their limits, in the towns that have a detailed plan."""
     layout = province.layout
     areas = shapely.transform(layout.town_areas[planned_towns(province)], to_lonlat)
-    land = shapely.union_all(layout.counties)
-    coverage = shapely.set_precision(shapely.intersection(shapely.union_all(areas), land), 1e-8)
+    towns = shapely.intersection(shapely.union_all(areas), layout.ashore)
+    coverage = shapely.set_precision(towns, 1e-8)
     return DemoLayer("detailed_plan_parcel", coverage, partial(_detailed, province))
 
 

@@ -57,6 +57,8 @@ class Layout:
     blocks: Superblocks
     counties: GeometryArray
     """Outlines in lon/lat, in the order of ``COUNTIES``, vertex for vertex those of the faces."""
+    ashore: BaseGeometry
+    """All counties together, lon/lat: the land that land use covers."""
 
 
 def lay_out(scale_name: ScaleName, seed: int, coast_file: Path | None) -> Layout:
@@ -91,6 +93,7 @@ def lay_out(scale_name: ScaleName, seed: int, coast_file: Path | None) -> Layout
     figures += [Figure(place.shape, place.kind, number) for number, place in enumerate(fixed)]
     borders = [LineString(line) for line in county_borders(seed)]
     blocks = superblocks(land, borders, _county_points(), figures, scale.edge_spacing_m)
+    counties = _county_outlines(blocks)
     return Layout(
         seed,
         scale,
@@ -106,7 +109,8 @@ def lay_out(scale_name: ScaleName, seed: int, coast_file: Path | None) -> Layout
         works,
         fixed,
         blocks,
-        _county_outlines(blocks),
+        counties,
+        shapely.coverage_union_all(counties),
     )
 
 

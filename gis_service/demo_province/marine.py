@@ -6,10 +6,10 @@ from typing import Final
 
 import numpy as np
 import shapely
-from shapely.geometry.base import BaseGeometry
 
 from gis_service.demo_province.drawing_plane import (
     FloatArray,
+    GeometryArray,
     IntArray,
     geometry_to_lonlat,
     geometry_to_plane,
@@ -17,6 +17,7 @@ from gis_service.demo_province.drawing_plane import (
     to_plane,
 )
 from gis_service.demo_province.edition import Chunk, DemoLayer
+from gis_service.demo_province.land_codes import CodeArray
 from gis_service.demo_province.noise import generator
 from gis_service.demo_province.places import COUNTIES, MARK_ZH
 from gis_service.demo_province.province import Province, by_place, numbered
@@ -43,21 +44,16 @@ COAST_TYPES_ZH: Final = {"natural": "自然岸线", "artificial": "人工岸线"
 
 def marine_layers(province: Province) -> tuple[DemoLayer, DemoLayer]:
     """Sea-use zones, which speak for the belt they fill, and the coastline."""
-    belt = shapely.union_all(_zone_faces(province)[1])
+    belt, faces = _zone_faces(province)
     return (
-        DemoLayer("sea_use_zone", belt, partial(_zones, province)),
+        DemoLayer("sea_use_zone", shapely.union_all(faces), partial(_zones, province, belt, faces)),
         DemoLayer("coastline", None, partial(_coastline, province)),
     )
 
 
-def _shore(province: Province) -> BaseGeometry:
-    """The land as the counties have it, lon/lat: coast vertices are theirs."""
-    return shapely.coverage_union_all(province.layout.counties)
-
-
-def _zone_faces(province: Province) -> tuple[IntArray, np.ndarray]:
+def _zone_faces(province: Province) -> tuple[IntArray, GeometryArray]:
     """Pieces of the belts between rays from the island's middle, and the belt of each."""
-    shore = _shore(province)
+    shore = province.layout.ashore
     plain = shapely.simplify(geometry_to_plane(shore), 150.0)
     outlines = [shapely.buffer(plain, width, quad_segs=4) for width in _BELTS_M]
     outlines = [
@@ -89,8 +85,7 @@ def _zone_faces(province: Province) -> tuple[IntArray, np.ndarray]:
     return belt[at_sea], faces[at_sea]
 
 
-def _zones(province: Province) -> Iterator[Chunk]:
-    belt, faces = _zone_faces(province)
+def _zones(province: Province, belt: IntArray, faces: GeometryArray) -> Iterator[Chunk]:
     holed = shapely.get_num_interior_rings(faces) > 0
     vertices = Vertices(np.zeros((0, 2)))
     rings = from_polygons(geometry_to_plane(faces[~holed]), vertices)
@@ -121,7 +116,7 @@ def _zones(province: Province) -> Iterator[Chunk]:
     )
 
 
-def _sea_codes(province: Province, x: FloatArray, y: FloatArray, belt: IntArray) -> np.ndarray:
+def _sea_codes(province: Province, x: FloatArray, y: FloatArray, belt: IntArray) -> CodeArray:
     terrain = province.terrain
     wide, local = terrain.patches(x, y, 22_000, 51), terrain.patches(x, y, 9_000, 52)
     ports = np.array([(t.x, t.y) for t in province.layout.towns[: len(COUNTIES)]])
@@ -146,7 +141,7 @@ def _sea_codes(province: Province, x: FloatArray, y: FloatArray, belt: IntArray)
 
 
 def _coastline(province: Province) -> Iterator[Chunk]:
-    rings = shapely.get_exterior_ring(shapely.get_parts(_shore(province)))
+    rings = shapely.get_exterior_ring(shapely.get_parts(province.layout.ashore))
     terrain, towns = province.terrain, province.layout.towns
     middle = np.array([(t.x, t.y, t.radius_m) for t in towns])
     lines: list[object] = []

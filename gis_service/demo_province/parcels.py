@@ -164,7 +164,7 @@ def _manner(setting: Setting, stage: str) -> MannerAt:
         if stage == "block":
             target = 900_000 * np.maximum(grown, 1)
         else:
-            field = 78_000 if stage == "current" else 180_000
+            field = 70_000 if stage == "current" else 165_000
             target = field * grown
             village = village_nearness(x, y, terrain) > -0.6
             target = np.where(village & (factor < 4), np.minimum(target, 6_000), target)

@@ -111,18 +111,24 @@ def _expressway(
     """Past the towns, on their inland side; interchanges are not drawn."""
     terrain = ground.terrain
     by_code = {county.code: town for county, town in zip(COUNTIES, towns, strict=False)}
+    ring = codes[0] == codes[-1]
     stops = []
-    for place, code in enumerate(codes):
+    for place, code in enumerate(codes[:-1] if ring else codes):
         town = by_code[code]
         at = np.array([[town.x, town.y]])
         side = terrain.inland_direction(at[:, 0], at[:, 1])[0]
         if terrain.inland_m(at[:, 0], at[:, 1])[0] > 22_000:
             side = np.array([1.0, 0.35]) / 1.06
-        away = town.radius_m * 1.2 + 1_400 + 300 * (place % 2)
+        # The ends of the crossing lines reach past the ring to the towns.
+        end = not ring and place in (0, len(codes) - 1)
+        away = town.radius_m * 0.9 if end else town.radius_m * 1.2 + 1_400 + 300 * (place % 2)
         stops.append(at[0] + side * away)
-    line = smooth(np.array(stops), 4)
-    if codes[0] == codes[-1]:
-        line[0] = line[-1] = line[0]
+    line = np.array(stops)
+    if ring:
+        # Closed half-way between two towns, where the smoothed line is straight.
+        middle = (line[:1] + line[1:2]) / 2
+        line = np.concatenate([middle, line[1:], line[:1], middle])
+    line = smooth(line, 4)
     return Route(number, "expressway", _laid(line, ground, 2_300.0, 1_500.0, 9_000.0, 51))
 
 

@@ -43,7 +43,7 @@ class Scale:
 
 
 SCALES: Final[dict[ScaleName, Scale]] = {
-    "small": Scale("small", 300.0, 100.0, 60.0),
+    "small": Scale("small", 300.0, 125.0, 60.0),
     "province": Scale("province", 60.0, 1.0, 1.0),
 }
 
