@@ -88,7 +88,9 @@ class Mosaic:
 
     def patches(self) -> Iterable[Patches]:
         """The grid as polygons, block by block; small patches have joined their neighbours."""
-        merged = sieve(self.cells, _SMALLEST_PATCH_CELLS, mask=self.cells > 0, connectivity=4)
+        merged = self.cells
+        if merged.size > _SMALLEST_PATCH_CELLS:  # GDAL refuses to sieve a grid smaller than that
+            merged = sieve(merged, _SMALLEST_PATCH_CELLS, mask=merged > 0, connectivity=4)
         for top in range(0, merged.shape[0], _BLOCK_CELLS):
             for left in range(0, merged.shape[1], _BLOCK_CELLS):
                 block = merged[top : top + _BLOCK_CELLS, left : left + _BLOCK_CELLS]
@@ -105,7 +107,7 @@ class Mosaic:
         owner = np.repeat(np.arange(len(found)), [len(body["coordinates"]) for body, _ in found])
         corners = np.concatenate([np.array(ring) for ring in rings])
         ring_of = np.repeat(np.arange(len(rings)), [len(ring) for ring in rings])
-        outlines = shapely.linearrings(corners, indices=ring_of)
+        outlines: Any = shapely.linearrings(corners, indices=ring_of)
         polygons: Any = shapely.polygons(outlines, indices=owner)
         present = np.unique(classes)
         joined = [shapely.multipolygons(polygons[classes == number]) for number in present]

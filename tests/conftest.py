@@ -26,6 +26,8 @@ import psycopg
 import pytest
 import shapely
 
+from gis_service import start
+from gis_service.demo_load import load_demo
 from gis_service.local_postgis import LocalPostgis, running_cluster
 from gis_service.settings import ServiceConfig, Settings, load_service_config
 from layers.catalog import Catalog, load_catalog
@@ -34,6 +36,7 @@ from layers.contents import create_content, finish_content, load_arrays
 from layers.database import Connection, connect, create_database, migrate
 from layers.editions import open_draft, put_layer
 from layers.editions import publish as publish_edition
+from layers.sandbox import Sandbox
 
 PROJECT = Path(__file__).resolve().parent.parent
 SHARED_DATA = PROJECT.parent / "shared" / "data"
@@ -144,9 +147,6 @@ def publish_layer(connection: Connection, catalog: Catalog) -> PublishLayer:
 def demo_dsn(
     cluster: LocalPostgis, template: str, catalog: Catalog, service_config: ServiceConfig
 ) -> str:
-    from gis_service import start
-    from gis_service.demo_load import load_demo
-
     name = "test_demo"
     create_database(cluster.dsn(), name, template=template)
     coast = start.coast_file(Settings())
@@ -156,9 +156,7 @@ def demo_dsn(
 
 
 @pytest.fixture(scope="session")
-def sandbox() -> Iterator[Any]:
-    from layers.sandbox import Sandbox
-
+def sandbox() -> Iterator[Sandbox]:
     with Sandbox(workers=1) as running:
         yield running
 
