@@ -18,7 +18,7 @@ import signal
 import socket
 from collections.abc import Callable
 from concurrent.futures import TimeoutError as DeadlinePassed
-from multiprocessing import get_context
+from multiprocessing import forkserver, get_context
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -212,15 +212,29 @@ def _enter_sandbox(
 ) -> None:
     """Make this process a sandbox; runs in each child before it takes work."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() == 1 and parent != 1:
-        os._exit(1)
     _leave_network()
+    # After the change of namespace, which may change credentials and thereby clears the signal.
+    _die_with_parent(parent)
     os.environ.update(environment)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+
+
+def _die_with_parent(parent: int) -> None:
+    """Be killed when the fork server ends, which ends when the service does, however that dies.
+
+    multiprocessing hands every child a copy of the pipe by which the fork server watches the
+    service; with it a busy child would keep the fork server, and so itself, alive.
+    """
+    server = getattr(forkserver, "_forkserver", None)
+    alive_fd = getattr(server, "_forkserver_alive_fd", None)
+    if isinstance(alive_fd, int):
+        os.close(alive_fd)
+        vars(server)["_forkserver_alive_fd"] = None
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() == 1 and parent != 1:
+        os._exit(1)
 
 
 def _leave_network() -> None:
