@@ -42,7 +42,6 @@ GDAL_OPTIONS: Final = {
     "PROJ_NETWORK": "OFF",
     "GDAL_CACHEMAX": "64",
     "OGR_GPKG_NUM_THREADS": "1",
-    "SHAPE_RESTORE_SHX": "YES",
 }
 """Configuration of GDAL in a child. A name that GDAL does not know would protect nothing, so a
 test looks for each one in the library itself."""

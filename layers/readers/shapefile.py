@@ -7,6 +7,8 @@ says the encoding found by ``layers.readers.dbf``. The .prj is read by us.
 from pathlib import Path
 from typing import Final
 
+import pyogrio
+
 from layers.errors import UnreadableFile
 from layers.readers.dbf import choose_encoding, mend_names
 from layers.readers.source import Note, Source, damaged, describe
@@ -30,6 +32,8 @@ def open_shapefile(path: Path, job_dir: Path, layer: str | None) -> Source:
     _link(path, folder / "layer.shp")
     if parts[".shx"] is not None:
         _link(parts[".shx"], folder / "layer.shx")
+    else:
+        pyogrio.set_gdal_config_options({"SHAPE_RESTORE_SHX": True})
     encoding = "UTF-8"
     dbf = parts[".dbf"]
     if dbf is not None:

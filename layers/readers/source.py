@@ -186,10 +186,25 @@ def _batch(source: Source, record: Any, first_row: int, geometry_name: str, fid_
     return Batch(
         first_row=first_row,
         geometries=geometries,
-        columns={name: record.column(name) for name in names},
+        columns={name: _readable(record.column(name)) for name in names},
         faults=faults,
         linearised=tuple(linearised),
     )
+
+
+def _readable(column: pa.Array) -> pa.Array:
+    """Text that is UTF-8 throughout: GDAL passes on values cut inside their last character."""
+    if not pa.types.is_string(column.type):
+        return column
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        raw = column.cast(pa.binary()).to_pylist()
+        return pa.array(
+            [None if value is None else value.decode("utf-8", "ignore") for value in raw],
+            pa.string(),
+        )
+    return column
 
 
 def decode(encoded: list[bytes | None]) -> tuple[GeometryArray, dict[int, str], list[int]]:
