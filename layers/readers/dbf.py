@@ -114,7 +114,7 @@ def _stated_encoding(cpg: Path) -> str | None:
 
 def _text_is_utf8(dbf: Path, table: Table) -> bool:
     """Strict test over field names and values; a value cut at its field's end is no fault."""
-    if not all(_decodes(field.name, "utf-8") for field in table.fields):
+    if not all(_decodes(field.name, "utf-8", cut=True) for field in table.fields):
         return False
     if table.records == 0 or table.record_bytes == 0:
         return True
