@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import shapely
 from shapely.geometry.base import BaseGeometry
@@ -15,6 +16,10 @@ from layers.crs import GRID_DEG
 from layers.database import Connection
 from layers.editions import open_draft, publish, put_layer
 from layers.feature_rows import Fingerprint
+
+_DRAWING_SHARE: Final = 0.3
+_LAYERS: Final = 19
+"""How much of the work is drawing the province, and how many layer contents follow."""
 
 Progress = Callable[[str, float], None]
 """What is being done, and which share (0..1) of the whole is done."""
@@ -35,7 +40,16 @@ def load_demo(
     one draft, which the next load replaces.
     """
     counts: dict[str, int] = {}
-    for edition in build(scale, SEED, coast, progress):
+
+    def drawing(what: str, share: float) -> None:
+        progress(what, share * _DRAWING_SHARE)
+
+    done = 0
+    for edition in build(scale, SEED, coast, drawing):
+        for layer in edition.layers:
+            share = _DRAWING_SHARE + (1 - _DRAWING_SHARE) * min(done / _LAYERS, 1.0)
+            progress(f"{edition.plan_id}: {layer.layer_id}", share)
+            done += 1
         _load_edition(connection, catalog, config, edition, scale, counts)
     return counts
 

@@ -35,7 +35,7 @@ OFFERED_CRS: Final = (
 """What items can be asked in: geographic, web mercator, the 3-degree zones of the region."""
 
 _TEMPLATES: Final = Path(__file__).parent / "templates" / "ogc"
-_LANGUAGES: Final = ("en-US", "zh-CN")
+_LANGUAGES: Final = ("en", "zh")
 _WITHOUT_CLASSES: Final = (
     "ogcapi-features-4",  # no edits yet
     "ogcapi-features-3",  # no filter expressions yet

@@ -62,6 +62,16 @@ def built_file(request: Request) -> Response:
     )
 
 
+def icon(request: Request) -> Response:
+    """The icon that browsers ask for on every page."""
+    path = library_of(request).settings.web_dir / "src" / "icon.svg"
+    return Response(
+        path.read_bytes(),
+        media_type="image/svg+xml",
+        headers={"Cache-Control": "public, max-age=86400"},
+    )
+
+
 def healthz(_: Request) -> Response:
     """The process answers."""
     return Response('{"status":"alive"}', media_type="application/json")
@@ -103,6 +113,7 @@ def openapi(request: Request) -> Response:
 ROUTES: Final = [
     Route("/", home),
     Route("/assets/{file:path}", built_file),
+    Route("/favicon.ico", icon),
     Route("/healthz", healthz),
     Route("/readyz", readyz),
     Route("/metrics", metrics),

@@ -1,6 +1,7 @@
 """Collections and items over HTTP: the forms of the standard, paging, CRS, bad parameters."""
 
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,24 @@ def test_every_layer_is_a_collection_with_true_extent_and_crs(client: TestClient
         assert "synthetic" in one["title"] or "演示" in one["title"]
     alone = get(client, f"/ogc/collections/{LAYER}")
     assert alone["crs"] == collections[LAYER]["crs"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/ogc", "/ogc/collections", f"/ogc/collections/{LAYER}",
+        "/ogc/processes/conflict-check", "/ogc/conformance", "/ogc/api",
+    ],
+)  # fmt: skip
+def test_pages_for_people_ask_no_other_host(client: TestClient, path: str) -> None:
+    chinese = {"accept": "text/html", "accept-language": "zh-CN,zh;q=0.9"}
+    for headers in (chinese, {"accept": "text/html", "accept-language": "en-GB"}):
+        page = client.get(path, headers=headers)
+        assert page.status_code == 200, page.text
+        loaded = re.findall(r"""(?:src|<link[^>]*href)\s*=\s*["'](http[^"']+)""", page.text)
+        assert all(url.startswith("http://localhost/") for url in loaded), loaded
+    assert "规划" in client.get(path, headers=chinese).text
+    assert client.get(path + "?f=html&lang=zh").status_code == 200
 
 
 def test_openapi_gives_qgis_its_page_size(client: TestClient) -> None:
