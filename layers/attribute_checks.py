@@ -47,7 +47,7 @@ def check_attributes(
         values = _values(columns[field], field, first_row, issues)
         translation = plan.values.get(attribute.name, {})
         _fill(rows, values, field, attribute, translation, first_row, issues)
-    _check_codes(rows, first_row, layer, catalog, issues)
+    _check_codes(rows, first_row, plan, layer, catalog, issues)
     return rows, _without_required(rows, first_row, plan, layer, issues)
 
 
@@ -126,8 +126,14 @@ def _fill(
 
 
 def _check_codes(
-    rows: list[dict[str, Any]], first_row: int, layer: Layer, catalog: Catalog, issues: IssueLog
+    rows: list[dict[str, Any]],
+    first_row: int,
+    plan: FieldPlan,
+    layer: Layer,
+    catalog: Catalog,
+    issues: IssueLog,
 ) -> None:
+    field_of = {attribute.name: field for field, attribute in plan.pairs}
     by_scheme = {code_list.scheme: code_list for code_list in catalog.code_lists}
     for attribute in layer.attributes:
         if attribute.codes is None:
@@ -147,7 +153,7 @@ def _check_codes(
                         en=f"The code is not in '{code_list.title.en}'.",
                     ),
                     row=first_row + index,
-                    field=attribute.name,
+                    field=field_of.get(attribute.name, attribute.name),
                     value=value,
                 )
 
