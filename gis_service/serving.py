@@ -33,5 +33,7 @@ def make_app() -> Starlette:
 
 
 def _warm_up(app: Starlette, address: str) -> None:
+    import layers.feature_pages  # noqa: F401 - SQLAlchemy and GeoAlchemy2 load with it
+
     app.state.library.sandbox.warm_up()
     app.state.ogc.warm_up(address)

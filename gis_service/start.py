@@ -1,19 +1,23 @@
-"""Starting and stopping what a command or the service needs, in one place each way."""
+"""Starting and stopping what a command or the service needs, in one place each way.
+
+``serve`` needs the database here and the rest in its worker processes only; what those import
+is imported where it is used.
+"""
 
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from gis_service.library import Library
 from gis_service.local_postgis import running_cluster
 from gis_service.settings import ServiceConfig, Settings, load_service_config
 from layers.catalog import load_catalog
 from layers.catalog_sync import sync_catalog
 from layers.database import connect, migrate, open_pool
-from layers.sandbox import Sandbox
-from planning_rules.rule_set import load_rule_set
+
+if TYPE_CHECKING:
+    from gis_service.library import Library
 
 COAST_FILE: Final = Path("node_modules") / "world-atlas" / "land-10m.json"
 """Natural Earth's land at 1:10 million (public domain), in the web client's packages."""
@@ -39,8 +43,12 @@ def database(settings: Settings, say: Callable[[str], None]) -> Iterator[str]:
 
 
 @contextmanager
-def library(settings: Settings, dsn: str) -> Iterator[Library]:
+def library(settings: Settings, dsn: str) -> Iterator["Library"]:
     """A library on a migrated database; pool and child processes end with the block."""
+    from gis_service.library import Library
+    from layers.sandbox import Sandbox
+    from planning_rules.rule_set import load_rule_set
+
     config = load_service_config(settings.config_dir)
     catalog = load_catalog(settings.config_dir)
     rule_set = load_rule_set(settings.config_dir / "rules")

@@ -2,7 +2,7 @@
 
 import datetime
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 import orjson
@@ -32,7 +32,9 @@ from gis_service.routes.requests import (
 from layers.catalog import Attribute, Catalog, Layer
 from layers.crs import Crs, parse_crs
 from layers.errors import BadParameter, NotFound
-from layers.feature_pages import PageQuery, page, single
+
+if TYPE_CHECKING:
+    from layers.feature_pages import PageQuery
 
 _GEOJSON: Final = "application/geo+json"
 _SCHEMA: Final = "application/schema+json"
@@ -60,6 +62,8 @@ def collection(request: Request) -> Response:
 
 def items(request: Request) -> Response:
     """A page of features as GeoJSON, made by one SQL statement."""
+    from layers.feature_pages import PageQuery, page  # SQLAlchemy: a second, warmed up behind
+
     library = library_of(request)
     layer = library.visible_layer(request.path_params["layer"])
     names = [attribute.name for attribute in layer.kept_attributes]
@@ -118,7 +122,7 @@ def _empty_page(request: Request, crs: Crs) -> Response:
 
 def _page_answer(
     request: Request,
-    query: PageQuery,
+    query: "PageQuery",
     content: LayerInForce,
     features_json: str,
     returned: int,
@@ -173,6 +177,8 @@ def _link(href: str, rel: str, media_type: str = _GEOJSON) -> dict[str, str]:
 
 def item(request: Request) -> Response:
     """One feature by its id."""
+    from layers.feature_pages import single
+
     library = library_of(request)
     layer = library.visible_layer(request.path_params["layer"])
     refuse_unknown(request, ("crs", "datetime"))
