@@ -21,6 +21,7 @@ from layers.text import Text
 _CANDIDATE: Final = r"[0-9]{17}[0-9Xx]|1[3-9][0-9]{9}"
 _IDENTITY: Final = re.compile(r"(?<![0-9])[1-9][0-9]{16}[0-9Xx](?![0-9])")
 _MOBILE: Final = re.compile(r"(?<![0-9A-Za-z])1[3-9][0-9]{9}(?![0-9A-Za-z])")
+_MOBILE_NUMBERS: Final = (13_000_000_000, 20_000_000_000)
 _CHECK_WEIGHTS: Final = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECK_DIGITS: Final = "10X98765432"
 _TRUE: Final = frozenset({"1", "true", "t", "yes", "y", "是", "真"})
@@ -32,8 +33,22 @@ class Unreadable(Exception):
     """A value that is not of its attribute's type."""
 
 
+Values = dict[str, list[Any]]
+"""The values of a batch, field by field."""
+
+
+def readable_values(
+    columns: Mapping[str, pa.Array], first_row: int, plan: FieldPlan, issues: IssueLog
+) -> Values:
+    """The mapped fields of a batch as Python values, without personal numbers.
+
+    Everything that is stored or reported of a row comes from here.
+    """
+    return {field: _values(columns[field], field, first_row, issues) for field, _ in plan.pairs}
+
+
 def check_attributes(
-    columns: Mapping[str, pa.Array],
+    values: Values,
     count: int,
     first_row: int,
     plan: FieldPlan,
@@ -44,22 +59,19 @@ def check_attributes(
     """The attributes of each row, and the indices of rows that lack a required one."""
     rows: list[dict[str, Any]] = [dict(plan.constants) for _ in range(count)]
     for field, attribute in plan.pairs:
-        values = _values(columns[field], field, first_row, issues)
         translation = plan.values.get(attribute.name, {})
-        _fill(rows, values, field, attribute, translation, first_row, issues)
+        _fill(rows, values[field], field, attribute, translation, first_row, issues)
     _check_codes(rows, first_row, plan, layer, catalog, issues)
     return rows, _without_required(rows, first_row, plan, layer, issues)
 
 
 def _values(column: pa.Array, field: str, first_row: int, issues: IssueLog) -> list[Any]:
     values: list[Any] = column.to_pylist()
-    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
-        return values
-    suspects = pc.match_substring_regex(column, _CANDIDATE)
-    if not pc.any(suspects).as_py():
+    suspects = _suspects(column)
+    if suspects is None or not pc.any(suspects).as_py():
         return values
     for index, suspect in enumerate(suspects.to_pylist()):
-        if suspect and is_personal(values[index]):
+        if suspect and is_personal(to_string(values[index]) or ""):
             values[index] = None
             issues.add(
                 "personal-value-dropped",
@@ -72,6 +84,16 @@ def _values(column: pa.Array, field: str, first_row: int, issues: IssueLog) -> l
                 field=field,
             )
     return values
+
+
+def _suspects(column: pa.Array) -> pa.Array | None:
+    """Which values may be personal numbers at all; a coarse test over the whole column."""
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return pc.match_substring_regex(column, _CANDIDATE)
+    if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+        low, high = _MOBILE_NUMBERS
+        return pc.and_(pc.greater_equal(column, low), pc.less(column, high))
+    return None
 
 
 def is_personal(text: str) -> bool:

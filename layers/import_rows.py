@@ -18,7 +18,7 @@ import numpy as np
 import orjson
 import shapely
 
-from layers.attribute_checks import check_attributes
+from layers.attribute_checks import Values, check_attributes, readable_values
 from layers.catalog import Catalog, Layer
 from layers.crs import Box, Crs, GeometryArray, parse_crs
 from layers.crs_diagnosis import outside_region, share_inside
@@ -210,8 +210,9 @@ class _RowReader:
     def _take(self, batch: Batch, rows: RowFile, sources: Any) -> None:
         blocked = self.issues.blocking
         checked = check_geometries(batch, self.rules, self.issues)
+        values = readable_values(batch.columns, batch.first_row, self.plan, self.issues)
         attributes, lacking = check_attributes(
-            batch.columns, len(batch), batch.first_row, self.plan, self.job.layer,
+            values, len(batch), batch.first_row, self.plan, self.job.layer,
             self.job.catalog, self.issues,
         )  # fmt: skip
         ids = self._feature_ids(batch, attributes)
@@ -221,7 +222,7 @@ class _RowReader:
             for index in np.flatnonzero(present).tolist()
             if self._is_kept(index, batch, checked, lacking, ids)
         ]
-        self._write(batch, checked, attributes, ids, kept, rows, sources)
+        self._write(batch, checked, values, attributes, ids, kept, rows, sources)
         self._count(batch, checked, len(kept), self.issues.blocking - blocked)
 
     def _feature_ids(self, batch: Batch, attributes: Sequence[dict[str, Any]]) -> list[str]:
@@ -268,6 +269,7 @@ class _RowReader:
         self,
         batch: Batch,
         checked: CheckedGeometries,
+        values: Values,
         attributes: Sequence[dict[str, Any]],
         ids: Sequence[str],
         kept: Sequence[int],
@@ -287,20 +289,18 @@ class _RowReader:
         if self.job.union_features:
             self.unions.append(union_of(geometries))
         altered = [index for index in kept if checked.altered[index]]
-        sources.writelines(self._source_rows(batch, altered))
+        sources.writelines(self._source_rows(batch, values, altered))
         self.result.source_rows += len(altered)
 
-    def _source_rows(self, batch: Batch, indices: Sequence[int]) -> Iterable[bytes]:
+    def _source_rows(self, batch: Batch, values: Values, indices: Sequence[int]) -> Iterable[bytes]:
         """Rows for ``library.source_feature``: the geometry as it came, mapped fields only."""
         if not indices:
             return
-        names = [name for name, _ in self.plan.pairs]
-        chosen = {name: batch.columns[name].take(list(indices)).to_pylist() for name in names}
         encoded = shapely.to_wkb(batch.geometries[list(indices)])
         crs = self.crs.code.encode()
         for position, index in enumerate(indices):
             body = b"\x01" + orjson.dumps(
-                {name: chosen[name][position] for name in names}, default=str
+                {name: column[index] for name, column in values.items()}, default=str
             ).replace(b"\\u0000", b"")
             fields = (
                 struct.pack("!i", self.job.content_id),
