@@ -83,6 +83,7 @@ def running_cluster(
                     with _undisturbed(), _only_one(gate):
                         if _try_exclusive(users):
                             server.stop()
+                            server.throw_away()
 
 
 @contextmanager
@@ -227,6 +228,8 @@ class _Server:
         if made.returncode != 0:
             shutil.rmtree(making, ignore_errors=True)
             raise self._failed("make", "新建", made.stderr)
+        if self.home.parent == ELSEWHERE and not self.durable:
+            self._throwaway.touch()
         making.rename(self.files)
 
     def _start(self) -> None:
@@ -253,6 +256,15 @@ class _Server:
             return
         if self._pg_ctl("stop", "-m", "fast", "-w", "-t", "60").returncode != 0:
             self._pg_ctl("stop", "-m", "immediate", "-w", "-t", "30")
+
+    def throw_away(self) -> None:
+        """Remove a test's cluster that lies outside its data folder, where nobody would look."""
+        if not self.durable and self._throwaway.exists():
+            shutil.rmtree(self.home, ignore_errors=True)
+
+    @property
+    def _throwaway(self) -> Path:
+        return self.home / "throwaway"
 
     def _ensure_database(self) -> None:
         with self._connection() as connection:

@@ -312,15 +312,30 @@ def test_a_folder_closed_to_the_server_keeps_its_cluster_elsewhere(
     closed = open_folder / "closed"
     closed.mkdir(mode=0o700)
     said: list[str] = []
-    with running_cluster(closed / "data", durable=False, say=said.append) as cluster:
+    with running_cluster(closed / "data", say=said.append) as cluster:
         assert cluster.data_dir.is_relative_to(elsewhere)
         with psycopg.connect(cluster.dsn()) as connection:
             connection.execute("CREATE TABLE kept ()")
     assert any(str(elsewhere) in line and "cannot reach" in line for line in said)
     closed.chmod(0o755)
-    with running_cluster(closed / "data", durable=False) as again:
-        assert again == cluster
-        assert one_value(again.dsn(), "SELECT to_regclass('kept') IS NOT NULL") is True
+    # Even a caller who takes it for a test's must not throw it away.
+    for durable in (False, True):
+        with running_cluster(closed / "data", durable=durable) as again:
+            assert again == cluster
+            assert one_value(again.dsn(), "SELECT to_regclass('kept') IS NOT NULL") is True
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has folders that the server cannot reach")
+def test_a_test_cluster_elsewhere_goes_with_its_last_process(
+    open_folder: Path, elsewhere: Path
+) -> None:
+    closed = open_folder / "closed"
+    closed.mkdir(mode=0o700)
+    with running_cluster(closed / "data", durable=False):
+        with running_cluster(closed / "data", durable=False):
+            pass
+        assert len(list(elsewhere.iterdir())) == 1
+    assert list(elsewhere.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["x" * 100, "多规合一, a 'b'"])
