@@ -269,8 +269,9 @@ class _Work:
         """To lon/lat; what PROJ cannot convert or lies off the globe is refused."""
         moved = to_storage(self.geometries[self.alive], self.rules.crs)
         inside = self._finite(moved) & _within(shapely.bounds(moved), WORLD)
-        for index in self.alive[~inside]:
-            self.refuse(int(index), "outside-crs-bounds")
+        for position in np.flatnonzero(~inside):
+            place = " ".join(f"{value:.8g}" for value in shapely.bounds(moved[position]))
+            self.refuse(int(self.alive[position]), "outside-crs-bounds", value=place)
         self.result.outside += int((~inside).sum())
         self.moved: GeometryArray = moved[inside]
         self.keep(inside)

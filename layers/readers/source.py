@@ -145,7 +145,7 @@ def stream(source: Source, columns: list[str] | None = None) -> Iterator[Batch]:
                 if record.num_rows:
                     yield _batch(source, record, row, geometry_name, fid_name)
                     row += record.num_rows
-    except (DataSourceError, DataLayerError, pa.ArrowException, RuntimeError) as error:
+    except (DataSourceError, DataLayerError, pa.ArrowException, RuntimeError, OSError) as error:
         raise damaged(source.format, _first_line(error)) from error
     if source.feature_count is not None and row - 1 < source.feature_count:
         raise damaged(source.format, f"{row - 1}/{source.feature_count}")
