@@ -12,7 +12,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 SCALE ?= small
 
-.PHONY: help run test check bench demo bless
+.PHONY: help run test check bench demo
 
 help: ## list these words
 	@printf 'make WORD [PORT=8000] [DATA_DIR=.data] [DATABASE_URL=postgresql://…]\n\n'
@@ -43,7 +43,3 @@ bench: ## the benchmarks, beside the peers that are installed; writes a table
 demo: ## build the synthetic demo province anew (SCALE=small or province)
 	@scripts/setup run
 	@exec $(BIN)/gis-service demo --scale $(SCALE) $(ARGS)
-
-bless: ## take the present output as the new golden files; read the diff before you commit it
-	@scripts/setup test
-	@exec env GIS_BLESS=1 $(BIN)/pytest $(ARGS)

@@ -1,5 +1,6 @@
 """What each server process runs: the application with its own pool and child processes."""
 
+import logging
 import threading
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
@@ -10,6 +11,8 @@ from gis_service import start
 from gis_service.app import create_app
 from gis_service.settings import Settings
 from layers.errors import Unavailable
+
+_log = logging.getLogger(__name__)
 
 
 def make_app() -> Starlette:
@@ -35,5 +38,8 @@ def make_app() -> Starlette:
 def _warm_up(app: Starlette, address: str) -> None:
     import layers.feature_pages  # noqa: F401 - SQLAlchemy and GeoAlchemy2 load with it
 
-    app.state.library.sandbox.warm_up()
-    app.state.ogc.warm_up(address)
+    try:
+        app.state.library.sandbox.warm_up()
+        app.state.ogc.warm_up(address)
+    except Exception as error:  # a stop in these seconds; or the first request meets the fault
+        _log.info("not warmed up: %s", error)

@@ -50,6 +50,7 @@ for _name in ("DATABASE_URL", "DATA_DIR", "PORT", "HOST", "PUBLIC_URL"):
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[LocalPostgis]:
     folder = Path(tempfile.mkdtemp(prefix="gis-test-"))
+    folder.chmod(0o711)  # the server's own user must be able to reach its files in it
     try:
         with running_cluster(folder / "data", durable=False) as running:
             yield running

@@ -19,12 +19,14 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.parse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx2
+import numpy as np
 import psycopg
 import pyogrio
 import shapely
@@ -78,7 +80,7 @@ def server(command: list[str], environment: dict[str, str], ready: str) -> Itera
                     time.sleep(0.2)
                 if process.poll() is not None:
                     log.seek(0)
-                    raise SystemExit(f"{command[0]} did not start:\n{log.read()[-2000:]}")
+                    raise RuntimeError(f"{command} did not start: {log.read()[-400:]}")
             yield
         finally:
             process.terminate()
@@ -138,7 +140,7 @@ def bench_items(dsn: str, base: str) -> list[Row]:
 
 def _pygeoapi_ms(dsn: str) -> float:
     """Stock provider on the same partition, declared in its CRS (it then transforms to CRS84)."""
-    table, port = f"feature_{content_of(dsn)}", free_port()
+    table, port = f"feature_c{content_of(dsn)}", free_port()
     config = {
         "server": {
             "bind": {"host": "127.0.0.1", "port": port}, "url": f"http://127.0.0.1:{port}",
@@ -150,7 +152,8 @@ def _pygeoapi_ms(dsn: str) -> float:
         "metadata": {
             "identification": {"title": "x", "description": "x", "keywords": ["x"],
                                "keywords_type": "theme", "terms_of_service": "x", "url": "x"},
-            "license": {"name": "x"}, "provider": {"name": "x"}, "contact": {"name": "x"},
+            "license": {"name": "x", "url": "x"}, "provider": {"name": "x", "url": "x"},
+            "contact": {"name": "x", "url": "x"},
         },
         "resources": {
             "landuse": {
@@ -173,7 +176,7 @@ def _pygeoapi_ms(dsn: str) -> float:
         subprocess.run(
             [str(Path(sys.executable).with_name("pygeoapi")), "openapi", "generate",
              str(config_file), "--output-file", str(openapi_file)],
-            env={**os.environ, **environment}, check=True, capture_output=True,
+            env={**os.environ, **environment}, check=True, stdout=subprocess.DEVNULL,
         )  # fmt: skip
         command = [sys.executable, "-m", "uvicorn", "pygeoapi.starlette_app:APP",
                    "--port", str(port), "--log-level", "error"]  # fmt: skip
@@ -189,8 +192,12 @@ def _sqlalchemy_url(dsn: str) -> str:
 
 
 def _tipg_ms(dsn: str) -> float:
-    table, port = f"library.feature_{content_of(dsn)}", free_port()
-    environment = {"DATABASE_URL": dsn, "TIPG_DB_SCHEMAS": '["library"]',
+    table, port = f"library.feature_c{content_of(dsn)}", free_port()
+    # tipg wants a host in the address: the folder of the socket, percent-encoded.
+    place = psycopg.conninfo.conninfo_to_dict(dsn)
+    host = urllib.parse.quote(str(place["host"]), safe="")
+    url = f"postgresql://{place['user']}@{host}:{place['port']}/{place['dbname']}"
+    environment = {"DATABASE_URL": url, "TIPG_DB_SCHEMAS": '["library"]',
                    "TIPG_DB_TABLES": json.dumps([table]),
                    "TIPG_MAX_FEATURES_PER_QUERY": "10000"}  # fmt: skip
     command = [sys.executable, "-m", "uvicorn", "tipg.main:app", "--port", str(port),
@@ -276,7 +283,7 @@ def _export(dsn: str, file: Path) -> int:
     pyogrio.raw.write(
         str(file), shapely.to_wkb(shapely.multipolygons(
             [list(shapely.get_parts(shapely.from_wkb(s))) for s in shapes])),
-        [list(ids), list(codes)], ["parcel_id", "landuse_code"],
+        [np.array(ids, dtype=object), np.array(codes, dtype=object)], ["parcel_id", "landuse_code"],
         geometry_type="MultiPolygon", crs="EPSG:4490", layer="landuse",
     )  # fmt: skip
     return len(found)
