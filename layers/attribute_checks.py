@@ -5,15 +5,15 @@ left out too, and their issue names the field, never the value.
 """
 
 import datetime
-import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.compute as pc  # type: ignore[import-untyped]
 
-from layers.catalog import Attribute, AttributeType, Catalog, CodeList, Layer
+from layers.attribute_values import CONVERTERS, TYPE_NAMES, Unreadable, to_string
+from layers.catalog import Attribute, Catalog, CodeList, Layer
 from layers.field_map import FieldPlan
 from layers.import_issues import IssueLog
 from layers.text import Text
@@ -24,13 +24,6 @@ _MOBILE: Final = re.compile(r"(?<![0-9A-Za-z])1[3-9][0-9]{9}(?![0-9A-Za-z])")
 _MOBILE_NUMBERS: Final = (13_000_000_000, 20_000_000_000)
 _CHECK_WEIGHTS: Final = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECK_DIGITS: Final = "10X98765432"
-_TRUE: Final = frozenset({"1", "true", "t", "yes", "y", "是", "真"})
-_FALSE: Final = frozenset({"0", "false", "f", "no", "n", "否", "假"})
-_DATE: Final = re.compile(r"(\d{4})[-/.年]?(\d{1,2})[-/.月]?(\d{1,2})日?(?:[T ].*)?")
-
-
-class Unreadable(Exception):
-    """A value that is not of its attribute's type."""
 
 
 Values = dict[str, list[Any]]
@@ -124,7 +117,7 @@ def _fill(
     first_row: int,
     issues: IssueLog,
 ) -> None:
-    convert, name = _CONVERTERS[attribute.type], attribute.name
+    convert, name = CONVERTERS[attribute.type], attribute.name
     for index, raw in enumerate(values):
         if raw is None:
             continue
@@ -135,8 +128,8 @@ def _fill(
                 "bad-value",
                 "advisory",
                 Text(
-                    zh=f"值无法读作{_TYPE_NAMES[attribute.type].zh}，已留空。",
-                    en=f"The value is no {_TYPE_NAMES[attribute.type].en}; it was left out.",
+                    zh=f"值无法读作{TYPE_NAMES[attribute.type].zh}，已留空。",
+                    en=f"The value is no {TYPE_NAMES[attribute.type].en}; it was left out.",
                 ),
                 row=first_row + index,
                 field=field,
@@ -215,91 +208,3 @@ def _without_required(
                     field=field_of[attribute.name],
                 )
     return refused
-
-
-def to_string(raw: Any) -> str | None:
-    """Text without outer blanks; whole numbers without a fraction; empty = None."""
-    if isinstance(raw, str):
-        return raw.replace("\x00", "").strip() or None
-    if isinstance(raw, bool):
-        return "true" if raw else "false"
-    if isinstance(raw, float):
-        if not math.isfinite(raw):
-            raise Unreadable
-        return str(int(raw)) if raw.is_integer() and abs(raw) < 1e15 else repr(raw)
-    if isinstance(raw, int):
-        return str(raw)
-    if isinstance(raw, datetime.date | datetime.time):
-        return raw.isoformat()
-    raise Unreadable
-
-
-def to_number(raw: Any) -> float | None:
-    """A finite number."""
-    try:
-        value = float(raw.strip() or "nan" if isinstance(raw, str) else raw)
-    except (ValueError, TypeError) as error:
-        raise Unreadable from error
-    if isinstance(raw, str) and not raw.strip():
-        return None
-    if not math.isfinite(value):
-        if isinstance(raw, float) and math.isnan(raw):
-            return None
-        raise Unreadable
-    return value
-
-
-def to_integer(raw: Any) -> int | None:
-    """A whole number within 64 bits."""
-    value = to_number(raw)
-    if value is None:
-        return None
-    if not value.is_integer() or abs(value) >= 2**63:
-        raise Unreadable
-    return int(raw) if isinstance(raw, int) else int(value)
-
-
-def to_boolean(raw: Any) -> bool | None:
-    """True or false, also as 1/0, 是/否."""
-    text = str(raw).strip().lower().removesuffix(".0")
-    if not text:
-        return None
-    if text in _TRUE:
-        return True
-    if text in _FALSE:
-        return False
-    raise Unreadable
-
-
-def to_date(raw: Any) -> str | None:
-    """A day as ISO 8601; also 20210102, 2021/1/2, 2021年1月2日."""
-    if isinstance(raw, datetime.datetime):
-        return raw.date().isoformat()
-    if isinstance(raw, datetime.date):
-        return raw.isoformat()
-    text = to_string(raw)
-    if text is None:
-        return None
-    found = _DATE.fullmatch(text)
-    if found is None:
-        raise Unreadable
-    try:
-        return datetime.date(*(int(part) for part in found.groups())).isoformat()
-    except ValueError as error:
-        raise Unreadable from error
-
-
-_CONVERTERS: Final[dict[AttributeType, Callable[[Any], Any]]] = {
-    "string": to_string,
-    "integer": to_integer,
-    "number": to_number,
-    "boolean": to_boolean,
-    "date": to_date,
-}
-_TYPE_NAMES: Final[dict[AttributeType, Text]] = {
-    "string": Text(zh="文本", en="text"),
-    "integer": Text(zh="整数", en="whole number"),
-    "number": Text(zh="数值", en="number"),
-    "boolean": Text(zh="是/否", en="yes/no value"),
-    "date": Text(zh="日期", en="date"),
-}

@@ -11,7 +11,7 @@ import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, cast
+from typing import Any, BinaryIO, Final, Self, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -171,3 +171,30 @@ class RowFile:
     ) -> None:
         """Complete the file, also after an error: nobody loads the file of a failed child."""
         self.close()
+
+
+def start_rows(file: BinaryIO) -> None:
+    """Write the head of a binary COPY stream."""
+    file.write(_SIGNATURE)
+
+
+def end_rows(file: BinaryIO) -> None:
+    """Write the end of a binary COPY stream."""
+    file.write(_TRAILER)
+
+
+def encode_source_row(
+    content_id: int, fid: int, source_crs: str, wkb: bytes, attributes: Mapping[str, Any]
+) -> bytes:
+    """One binary COPY row of ``library.source_feature``: the row as it came, in its own CRS."""
+    body = orjson.dumps(dict(attributes), default=str).replace(b"\\u0000", b"")
+    fields = (
+        struct.pack("!i", content_id),
+        struct.pack("!q", fid),
+        source_crs.encode(),
+        wkb,
+        _JSONB_VERSION + body,
+    )
+    return struct.pack("!h", len(fields)) + b"".join(
+        _LENGTH.pack(len(value)) + value for value in fields
+    )

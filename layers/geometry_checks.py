@@ -16,6 +16,7 @@ import shapely
 from layers.area import areas_m2
 from layers.catalog import GeometryKind
 from layers.crs import GRID_DEG, Box, Crs, GeometryArray, snap, to_storage
+from layers.geometry_faults import FAULTS_ZH, KIND_NAMES, REASONS
 from layers.import_issues import IssueLog
 from layers.readers import Batch
 from layers.text import Text
@@ -24,33 +25,9 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 _DIMENSION: Final[dict[GeometryKind, int]] = {"point": 0, "line": 1, "polygon": 2}
-_KIND_NAMES: Final[dict[GeometryKind, Text]] = {
-    "point": Text(zh="点", en="points"),
-    "line": Text(zh="线", en="lines"),
-    "polygon": Text(zh="面", en="polygons"),
-}
 _POSITION: Final = re.compile(r"^(.*?)\[(\S+) (\S+)\]")
 WORLD: Final[Box] = (-180.0 - GRID_DEG, -90.0 - GRID_DEG, 180.0 + GRID_DEG, 90.0 + GRID_DEG)
 """With the width of the storage grid: real files hold longitudes such as -180.00000000000017."""
-
-_REASONS: Final[dict[str, Text]] = {
-    "geometry-missing": Text(zh="没有图形", en="The row has no geometry"),
-    "geometry-unreadable": Text(zh="图形数据无法解析", en="The geometry cannot be read"),
-    "geometry-empty": Text(zh="图形为空", en="The geometry is empty"),
-    "coordinates-not-finite": Text(
-        zh="坐标含 NaN 或无穷大", en="A coordinate is not a number or infinite"
-    ),
-    "outside-crs-bounds": Text(
-        zh="坐标超出所声明坐标系的范围", en="Coordinates lie outside the bounds of the stated CRS"
-    ),
-    "outside-region": Text(
-        zh="图形（部分）位于行政区域范围之外", en="The geometry lies (partly) outside the region"
-    ),
-    "thinner-than-grid": Text(
-        zh="图形小于存储网格（约 1 毫米），无法存储",
-        en="The geometry is thinner than the storage grid (about 1 mm)",
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +85,7 @@ class _Work:
     def refuse(
         self, index: int, code: str, reason: Text | None = None, *, value: object = None
     ) -> None:
-        text = reason or _REASONS[code]
+        text = reason or REASONS[code]
         self.issues.add(
             code,
             "blocking",
@@ -169,7 +146,7 @@ class _Work:
         self.keep(located & kinds & ~mixed)
 
     def _refuse_kind(self, index: int, found: str) -> None:
-        wanted = _KIND_NAMES[self.rules.kind]
+        wanted = KIND_NAMES[self.rules.kind]
         reason = Text(
             zh=f"图形类型是 {found}，图层要求{wanted.zh}",
             en=f"The geometry is a {found}, the layer holds {wanted.en}",
@@ -259,7 +236,7 @@ class _Work:
             place = f"{point.x:.8f} {point.y:.8f}"
         return (
             Text(
-                zh=f"图形无效：{_FAULTS_ZH.get(kind, kind)}" + (f"（{where}）" if where else ""),
+                zh=f"图形无效：{FAULTS_ZH.get(kind, kind)}" + (f"（{where}）" if where else ""),
                 en=f"Invalid geometry: {kind}" + (f" at {where}" if where else ""),
             ),
             place or None,
@@ -365,17 +342,3 @@ def _within(boxes: FloatArray, outer: Box) -> BoolArray:
         (west >= outer[0]) & (south >= outer[1]) & (east <= outer[2]) & (north <= outer[3])
     )
     return inside
-
-
-_FAULTS_ZH: Final = {
-    "Self-intersection": "自相交",
-    "Ring Self-intersection": "环自相交",
-    "Hole lies outside shell": "内环在外环之外",
-    "Nested shells": "外环嵌套",
-    "Nested holes": "内环嵌套",
-    "Duplicate Rings": "重复环",
-    "Interior is disconnected": "内部不连通",
-    "Too few points in geometry component": "点数不足",
-    "Invalid Coordinate": "坐标无效",
-    "Ring is not closed": "环未闭合",
-}

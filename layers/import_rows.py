@@ -8,24 +8,23 @@ feature ids; the database is never touched here.
 import hashlib
 import json
 import os
-import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import orjson
 import shapely
 
 from layers.attribute_checks import Values, check_attributes, readable_values
 from layers.catalog import Catalog, Layer
-from layers.crs import Box, Crs, GeometryArray, parse_crs
+from layers.crs import Box, Crs, parse_crs
 from layers.crs_diagnosis import outside_region, share_inside
 from layers.errors import BadInput, CrsRefused
-from layers.feature_rows import RowFile, attributes_json
+from layers.feature_rows import RowFile, attributes_json, encode_source_row, end_rows, start_rows
 from layers.field_map import FieldMap, FieldPlan, plan_fields
 from layers.geometry_checks import CheckedGeometries, GeometryRules, check_geometries
+from layers.import_coverage import union_of
 from layers.import_issues import IssueLog
 from layers.readers import Batch, Source, open_source, stream
 from layers.text import Text
@@ -35,7 +34,6 @@ SOURCE_ROWS_FILE: Final = "source-rows.copy"
 ISSUES_FILE: Final = "issues.jsonl"
 PROGRESS_FILE: Final = "progress.json"
 
-_COPY_SIGNATURE: Final = b"PGCOPY\n\xff\r\n\x00" + struct.pack("!ii", 0, 0)
 _KEPT_BOXES: Final = 50_000
 _SAMPLED_CENTRES: Final = 1_000
 _MOSTLY: Final = 0.5
@@ -75,8 +73,6 @@ class ReadResult:
     blocking: int = 0
     issue_counts: dict[str, int] = field(default_factory=dict)
     refused_boxes: list[Box] = field(default_factory=list)
-    unplaced_refusals: int = 0
-    """Refused rows of which nobody can say where they lie (no geometry, no numbers)."""
     features_union: bytes | None = None
 
 
@@ -93,6 +89,16 @@ def read_into_files(job: ImportJob) -> ReadResult:
     result = ReadResult(source.format, crs.code, sha256_of(job.path), source.encoding)
     reader = _RowReader(job, source, crs, plan, issues, result)
     reader.read_all()
+    if reader.unplaced:
+        issues.add(
+            "refused-without-place",
+            "advisory",
+            Text(
+                zh=f"{reader.unplaced} 行被拒绝且位置未知，覆盖范围无法扣除。",
+                en=f"{reader.unplaced} refused rows have no known place; the coverage cannot "
+                "leave it out.",
+            ),
+        )
     result.blocking = issues.blocking
     result.issue_counts = dict(issues.counts)
     issues.save(job.job_dir / ISSUES_FILE)
@@ -190,18 +196,19 @@ class _RowReader:
         self.rules = GeometryRules(job.layer.geometry, crs, job.region, job.repair)
         self.ids: set[str] = set()
         self.outside = 0
+        self.unplaced = 0
         self.centres: list[Any] = []
         self.unions: list[shapely.Geometry] = []
 
     def read_all(self) -> None:
         rows = RowFile(self.job.job_dir / ROWS_FILE)
         with rows, (self.job.job_dir / SOURCE_ROWS_FILE).open("wb", buffering=1 << 20) as sources:
-            sources.write(_COPY_SIGNATURE)
+            start_rows(sources)
             wanted = [name for name, _ in self.plan.pairs]
             for batch in stream(self.source, wanted):
                 self._take(batch, rows, sources)
                 self._report_progress()
-            sources.write(struct.pack("!h", -1))
+            end_rows(sources)
         self.result.content_sha256 = rows.fingerprint.hexdigest()
         self._refuse_if_all_outside()
         if self.unions:
@@ -289,29 +296,16 @@ class _RowReader:
         if self.job.union_features:
             self.unions.append(union_of(geometries))
         altered = [index for index in kept if checked.altered[index]]
-        sources.writelines(self._source_rows(batch, values, altered))
+        sources.writelines(
+            encode_source_row(
+                self.job.content_id, batch.first_row + index, self.crs.code, wkb,
+                {name: column[index] for name, column in values.items()},
+            )
+            for index, wkb in zip(
+                altered, shapely.to_wkb(batch.geometries[altered]).tolist(), strict=True
+            )
+        )  # fmt: skip
         self.result.source_rows += len(altered)
-
-    def _source_rows(self, batch: Batch, values: Values, indices: Sequence[int]) -> Iterable[bytes]:
-        """Rows for ``library.source_feature``: the geometry as it came, mapped fields only."""
-        if not indices:
-            return
-        encoded = shapely.to_wkb(batch.geometries[list(indices)])
-        crs = self.crs.code.encode()
-        for position, index in enumerate(indices):
-            body = b"\x01" + orjson.dumps(
-                {name: column[index] for name, column in values.items()}, default=str
-            ).replace(b"\\u0000", b"")
-            fields = (
-                struct.pack("!i", self.job.content_id),
-                struct.pack("!q", batch.first_row + index),
-                crs,
-                encoded[position],
-                body,
-            )
-            yield struct.pack("!h", len(fields)) + b"".join(
-                struct.pack("!i", len(value)) + value for value in fields
-            )
 
     def _count(
         self, batch: Batch, checked: CheckedGeometries, accepted: int, blocking: int
@@ -321,7 +315,8 @@ class _RowReader:
         result.accepted += accepted
         result.refused += len(batch) - accepted
         result.repaired += checked.repaired
-        result.unplaced_refusals += max(0, len(batch) - accepted - len(checked.refused_boxes))
+        # No geometry, no numbers, or off the globe: nobody can say where such a row lies.
+        self.unplaced += max(0, len(batch) - accepted - len(checked.refused_boxes))
         room = _KEPT_BOXES - len(result.refused_boxes)
         if len(checked.refused_boxes) <= room:
             result.refused_boxes.extend(checked.refused_boxes)
@@ -362,23 +357,6 @@ class _RowReader:
         total = self.source.feature_count
         fresh.write_text(json.dumps({"read": self.result.read, "total": total}), "ascii")
         fresh.replace(path)
-
-
-def union_of(geometries: Sequence[shapely.Geometry] | GeometryArray) -> shapely.Geometry:
-    """Union of polygons; parcels that share their edges exactly are joined without an overlay.
-
-    That is many times faster; where polygons overlap or edges differ, the areas do not add up
-    (compared in square degrees, it is a test of identity only) and the overlay does it.
-    """
-    shapes = np.asarray(geometries, dtype=object)
-    try:
-        joined = shapely.coverage_union_all(shapes)
-    except shapely.errors.GEOSException:
-        return shapely.union_all(shapes)
-    total = float(shapely.area(shapes).sum())
-    if joined.is_valid and abs(joined.area - total) <= 1e-9 * total:
-        return joined
-    return shapely.union_all(shapes)
 
 
 def sha256_of(path: Path) -> str:

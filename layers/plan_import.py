@@ -11,11 +11,11 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final
 
 import numpy as np
 import shapely
@@ -29,77 +29,26 @@ from layers.crs_diagnosis import Shift, find_shift
 from layers.database import Connection, statements
 from layers.errors import BadInput, BadParameter
 from layers.field_map import FieldMap, load_field_map
+from layers.import_coverage import CoverageChoice, coverage_kind, coverage_of
 from layers.import_issues import Issue, load_issues
+from layers.import_report import ImportReport, report_of, shift_issue, with_shift
 from layers.import_rows import (
     ISSUES_FILE,
     PROGRESS_FILE,
     ROWS_FILE,
     SOURCE_ROWS_FILE,
     ImportJob,
-    ReadResult,
     read_into_files,
 )
 from layers.sandbox import Sandbox
 
-CoverageChoice = Literal["region", "features"]
 Progress = Callable[[str, float], None]
 
+__all__ = ["CoverageChoice", "FieldMap", "ImportReport", "import_file"]
+
 _SQL: Final = statements("layers", "import.sql")
-_SHOWN_ISSUES: Final = 1_000
 _READING_SHARE: Final = 0.6
 _JOB_PREFIX: Final = "gis-import-"
-_CRUDE_SHIFT_M: Final = 50.0
-
-
-@dataclass(frozen=True, slots=True)
-class ImportReport:
-    """What an import did; ``issues`` is capped, ``issue_counts`` is whole.
-
-    ``edition`` and ``content`` are None when no row was accepted: then nothing was stored.
-    """
-
-    plan: str
-    layer: str
-    edition: int | None
-    content: int | None
-    read: int
-    accepted: int
-    repaired: int
-    refused: int
-    blocking: int
-    issues: tuple[Issue, ...]
-    issue_counts: Mapping[str, int]
-    file_name: str
-    file_sha256: str
-    format: str
-    encoding: str | None
-    source_crs: str
-    content_sha256: str
-
-    def to_json(self) -> dict[str, Any]:
-        """The report as the command line and the service give it."""
-        return {
-            "plan": self.plan,
-            "edition": self.edition,
-            "layer": self.layer,
-            "content": self.content,
-            "read": self.read,
-            "accepted": self.accepted,
-            "repaired": self.repaired,
-            "refused": self.refused,
-            "blocking_issues": self.blocking,
-            "issue_count": sum(self.issue_counts.values()),
-            "issue_counts": dict(self.issue_counts),
-            "issues": [issue.to_json() for issue in self.issues],
-            "source": {
-                "file": self.file_name,
-                "sha256": self.file_sha256,
-                "format": self.format,
-                "encoding": self.encoding,
-                "crs": self.source_crs,
-            },
-            "content_sha256": self.content_sha256,
-        }
 
 
 def import_file(
@@ -132,7 +81,7 @@ def import_file(
     """
     plan, layer = _target(catalog, plan_id, layer_id)
     chosen_map = _field_map(field_map, field_maps_dir)
-    kind = _coverage_kind(layer, coverage, region_bbox)
+    kind = coverage_kind(layer, coverage, region_bbox)
     if not (allow_network or sandbox.network_isolated):
         raise BadInput(
             "Files are not read here: the child process could not be cut off from the network.",
@@ -162,11 +111,13 @@ def import_file(
                 deadline_s=deadline_s,
                 watch=_progress_watch(job_dir, progress),
             )
-            report = _report(plan, layer, path, result, load_issues(job_dir / ISSUES_FILE))
+            report = report_of(plan, layer, path, result, load_issues(job_dir / ISSUES_FILE))
             if result.accepted == 0:
                 contents.drop_content(connection, content_id)
                 return report
-            area = _coverage(kind, coverage, region_bbox, result)
+            area = coverage_of(
+                kind, coverage, region_bbox, result.features_union, result.refused_boxes
+            )
             progress("store", _READING_SHARE)
             report = _store(connection, plan, report, content_id, valid_from, job_dir, area)
         except BaseException:
@@ -200,42 +151,6 @@ def _field_map(value: FieldMap | Path | str | None, folder: Path | None) -> Fiel
     return load_field_map(value, folder)
 
 
-def _coverage_kind(
-    layer: Layer, coverage: CoverageChoice | shapely.Geometry | None, region: Box | None
-) -> Literal["region", "features", "given"]:
-    if isinstance(coverage, shapely.Geometry):
-        return "given"
-    kind = coverage or layer.coverage
-    if kind == "declared":
-        raise BadParameter(
-            f"Layer {layer.id} needs to be told where it has data (--coverage region or a file).",
-            f"图层 {layer.id} 须说明数据覆盖范围（--coverage region 或文件）。",
-            code="coverage-missing",
-        )
-    if kind == "region" and region is None:
-        return "features"
-    return kind
-
-
-def _coverage(
-    kind: Literal["region", "features", "given"],
-    coverage: CoverageChoice | shapely.Geometry | None,
-    region: Box | None,
-    result: ReadResult,
-) -> shapely.Geometry | None:
-    """Where the layer has data: what is declared minus the boxes of refused rows."""
-    if kind == "given" and isinstance(coverage, shapely.Geometry):
-        whole: shapely.Geometry | None = coverage
-    elif kind == "region" and region is not None:
-        whole = shapely.box(*region)
-    else:
-        whole = shapely.from_wkb(result.features_union) if result.features_union else None
-    if whole is None or not result.refused_boxes:
-        return whole
-    boxes = np.array(result.refused_boxes)
-    return shapely.difference(whole, shapely.union_all(shapely.box(*boxes.T)))
-
-
 def _store(
     connection: Connection,
     plan: Plan,
@@ -252,7 +167,7 @@ def _store(
         _copy_file(connection, "copy_source_rows", job_dir / SOURCE_ROWS_FILE)
         shift = _shift_against_force(connection, report.layer, content_id, valid_from)
         if shift is not None:
-            report = _with_shift(report, shift)
+            report = with_shift(report, shift)
         report = replace(report, edition=edition_id, content=content_id)
         _copy_issues(connection, content_id, load_issues(job_dir / ISSUES_FILE), shift)
         contents.finish_content(
@@ -283,24 +198,6 @@ def _shift_against_force(
     return find_shift(pairs[:, :2], pairs[:, 2:])
 
 
-def _shift_issue(shift: Shift) -> Issue:
-    severity: Literal["blocking", "advisory"] = (
-        "blocking" if shift.length_m >= _CRUDE_SHIFT_M else "advisory"
-    )
-    value = f"{shift.east_m:.1f} {shift.north_m:.1f}"
-    return Issue("datum-shift-suspected", severity, shift.reason, value=value)
-
-
-def _with_shift(report: ImportReport, shift: Shift) -> ImportReport:
-    issue = _shift_issue(shift)
-    return replace(
-        report,
-        issues=(issue, *report.issues)[:_SHOWN_ISSUES],
-        issue_counts={**report.issue_counts, issue.code: 1},
-        blocking=report.blocking + (issue.severity == "blocking"),
-    )
-
-
 def _copy_file(connection: Connection, statement: str, path: Path) -> None:
     with (
         connection.cursor() as cursor,
@@ -315,7 +212,7 @@ def _copy_issues(
     connection: Connection, content_id: int, issues: list[Issue], shift: Shift | None
 ) -> None:
     if shift is not None:
-        issues.append(_shift_issue(shift))
+        issues.append(shift_issue(shift))
     with connection.cursor() as cursor, cursor.copy(_SQL["copy_issues"]) as copy:
         for issue in issues:
             copy.write_row(
@@ -324,30 +221,6 @@ def _copy_issues(
                     Jsonb(issue.reason.model_dump()),
                 )
             )  # fmt: skip
-
-
-def _report(
-    plan: Plan, layer: Layer, path: Path, result: ReadResult, issues: list[Issue]
-) -> ImportReport:
-    return ImportReport(
-        plan=plan.id,
-        layer=layer.id,
-        edition=None,
-        content=None,
-        read=result.read,
-        accepted=result.accepted,
-        repaired=result.repaired,
-        refused=result.refused,
-        blocking=result.blocking,
-        issues=tuple(issues[:_SHOWN_ISSUES]),
-        issue_counts=result.issue_counts,
-        file_name=path.name,
-        file_sha256=result.file_sha256,
-        format=result.format,
-        encoding=result.encoding,
-        source_crs=result.source_crs,
-        content_sha256=result.content_sha256,
-    )
 
 
 def _progress_watch(job_dir: Path, progress: Progress) -> Callable[[], None]:

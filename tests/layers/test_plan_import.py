@@ -209,6 +209,8 @@ def test_what_cannot_be_stored_is_refused_with_row_and_reason(  # type: ignore[n
 
     assert (report.accepted, report.refused) == (1, 1)
     assert blocking(report) == [(2, code)]
+    unplaced = name in ("nothing", "empty")
+    assert report.issue_counts.get("refused-without-place", 0) == (1 if unplaced else 0)
     issue = next(issue for issue in report.issues if issue.severity == "blocking")
     assert issue.reason.zh.endswith("该行被拒绝。")
     kept = connection.execute(

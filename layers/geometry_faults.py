@@ -1,0 +1,44 @@
+"""Words for what is wrong with a geometry; GEOS gives its reasons in English only."""
+
+from typing import Final
+
+from layers.catalog import GeometryKind
+from layers.text import Text
+
+KIND_NAMES: Final[dict[GeometryKind, Text]] = {
+    "point": Text(zh="点", en="points"),
+    "line": Text(zh="线", en="lines"),
+    "polygon": Text(zh="面", en="polygons"),
+}
+
+REASONS: Final[dict[str, Text]] = {
+    "geometry-missing": Text(zh="没有图形", en="The row has no geometry"),
+    "geometry-unreadable": Text(zh="图形数据无法解析", en="The geometry cannot be read"),
+    "geometry-empty": Text(zh="图形为空", en="The geometry is empty"),
+    "coordinates-not-finite": Text(
+        zh="坐标含 NaN 或无穷大", en="A coordinate is not a number or infinite"
+    ),
+    "outside-crs-bounds": Text(
+        zh="坐标超出所声明坐标系的范围", en="Coordinates lie outside the bounds of the stated CRS"
+    ),
+    "outside-region": Text(
+        zh="图形（部分）位于行政区域范围之外", en="The geometry lies (partly) outside the region"
+    ),
+    "thinner-than-grid": Text(
+        zh="图形小于存储网格（约 1 毫米），无法存储",
+        en="The geometry is thinner than the storage grid (about 1 mm)",
+    ),
+}
+
+FAULTS_ZH: Final[dict[str, str]] = {
+    "Self-intersection": "自相交",
+    "Ring Self-intersection": "环自相交",
+    "Hole lies outside shell": "内环在外环之外",
+    "Nested shells": "外环嵌套",
+    "Nested holes": "内环嵌套",
+    "Duplicate Rings": "重复环",
+    "Interior is disconnected": "内部不连通",
+    "Too few points in geometry component": "点数不足",
+    "Invalid Coordinate": "坐标无效",
+    "Ring is not closed": "环未闭合",
+}
