@@ -50,9 +50,9 @@ class PageQuery:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page: features as JSON text joined by commas, their number, and the key to go on from."""
+    """A page: features as JSON text (UTF-8) joined by commas, their number, the key to go on."""
 
-    features_json: str
+    features_json: bytes
     returned: int
     last_fid: int
     matched: int | None
@@ -66,32 +66,29 @@ def page(
     ``matched`` is exact up to 10,000 and None above when a filter is given, so that the count
     never costs more than the page.
     """
-    wanted = (
-        select(Feature.fid, _feature_json(query).label("feature"))
+    statement = (
+        select(Feature.fid, _feature_json(query))
         .where(*_conditions(layer, content_id, query), Feature.fid > query.after)
         .order_by(Feature.fid)
         .limit(query.limit)
         .offset(query.offset)
-        .subquery()
     )
-    statement = select(
-        func.coalesce(func.string_agg(wanted.c.feature, ","), ""),
-        func.count(),
-        func.coalesce(func.max(wanted.c.fid), 0),
-    )
-    text, returned, last_fid = _first(connection, statement)
+    found = _all(connection, statement)
     return Page(
-        text, returned, last_fid, _matched(connection, layer, content_id, feature_count, query)
+        features_json=b",".join(text for _, text in found),
+        returned=len(found),
+        last_fid=found[-1][0] if found else 0,
+        matched=_matched(connection, layer, content_id, feature_count, query),
     )
 
 
-def single(connection: Connection, content_id: int, feature_id: str, crs: Crs) -> str | None:
-    """One feature as GeoJSON text, or None."""
+def single(connection: Connection, content_id: int, feature_id: str, crs: Crs) -> bytes | None:
+    """One feature as GeoJSON text (UTF-8), or None."""
     statement = select(_feature_json(PageQuery(limit=1, crs=crs))).where(
         Feature.content_id == content_id, Feature.feature_id == feature_id
     )
-    found = _first(connection, statement)
-    return found[0] if found else None
+    found = _all(connection, statement)
+    return found[0][0] if found else None
 
 
 def _matched(
@@ -106,19 +103,22 @@ def _matched(
         .limit(_COUNT_UP_TO + 1)
         .subquery()
     )
-    (count,) = _first(connection, select(func.count()).select_from(bounded))
+    ((count,),) = _all(connection, select(func.count()).select_from(bounded))
     return None if count > _COUNT_UP_TO else int(count)
 
 
-def _feature_json(query: PageQuery) -> ColumnElement[str]:
-    """The text of one GeoJSON feature, written by the database."""
+def _feature_json(query: PageQuery) -> ColumnElement[bytes]:
+    """The text of one GeoJSON feature, written by the database, as bytes that Python only joins.
+
+    A row a feature beats one aggregated text: 17 against 27 ms for 1,000 features (2.8 MB).
+    """
     geometry: ColumnElement[str] = (
         # Option 0: no "crs" member (PostGIS would add one for every CRS but 4326).
         geo.ST_AsGeoJSON(_in_crs(query.crs), 4 if query.crs.kind == "projected" else 8, 0)
         if query.with_geometry
         else literal("null")
     )
-    return (
+    text = (
         literal('{"type":"Feature","id":')
         + cast(func.to_json(Feature.feature_id), SqlText)
         + literal(',"geometry":')
@@ -127,6 +127,7 @@ def _feature_json(query: PageQuery) -> ColumnElement[str]:
         + cast(_properties(query), SqlText)
         + literal("}")
     )
+    return func.convert_to(text, "UTF8")
 
 
 def _properties(query: PageQuery) -> ColumnElement[Any]:
@@ -190,9 +191,9 @@ def _json_value(attribute: Attribute, value: str) -> str | int | float | bool:
         ) from error
 
 
-def _first(connection: Connection, statement: Select[Any]) -> Any:
+def _all(connection: Connection, statement: Select[*tuple[Any, ...]]) -> list[Any]:
     compiled = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
     # SQLAlchemy's text holds identifiers of the models and placeholders, no value of a caller.
     text: LiteralString = str(compiled)
-    with connection.cursor(row_factory=tuple_row) as cursor:
-        return cursor.execute(text, compiled.params).fetchone()
+    with connection.cursor(row_factory=tuple_row, binary=True) as cursor:
+        return cursor.execute(text, compiled.params).fetchall()

@@ -117,14 +117,14 @@ def _properties_asked(request: Request, names: list[str]) -> tuple[str, ...] | N
 
 def _empty_page(request: Request, crs: Crs) -> Response:
     links = [_link(_with(request), "self")]
-    return _collection_answer("", links, 0, 0, crs)
+    return _collection_answer(b"", links, 0, 0, crs)
 
 
 def _page_answer(
     request: Request,
     query: "PageQuery",
     content: LayerInForce,
-    features_json: str,
+    features_json: bytes,
     returned: int,
     matched: int | None,
     last_fid: int,
@@ -141,7 +141,7 @@ def _page_answer(
 
 
 def _collection_answer(
-    features_json: str,
+    features_json: bytes,
     links: list[dict[str, str]],
     returned: int,
     matched: int | None,
@@ -155,9 +155,9 @@ def _collection_answer(
     }
     if matched is not None:
         rest["numberMatched"] = matched
-    body = '{"type":"FeatureCollection","features":[' + features_json + "],"
+    start = b'{"type":"FeatureCollection","features":['
     return Response(
-        body.encode() + orjson.dumps(rest)[1:],
+        b"".join((start, features_json, b"],", orjson.dumps(rest)[1:])),
         media_type=_GEOJSON,
         headers={"Content-Crs": f"<{crs.uri}>", "Cache-Control": "no-cache"},
     )
@@ -197,7 +197,7 @@ def item(request: Request) -> Response:
         _link(_with(request), "self"),
         _link(f"{base_url(request)}/ogc/collections/{layer.id}", "collection", "application/json"),
     ]
-    body = found.encode()[:-1] + b',"links":' + orjson.dumps(links) + b"}"
+    body = found[:-1] + b',"links":' + orjson.dumps(links) + b"}"
     return Response(body, media_type=_GEOJSON, headers={"Content-Crs": f"<{crs.uri}>"})
 
 

@@ -42,7 +42,7 @@ def _page(connection: Connection, catalog: Catalog, content_id: int, **asked: An
 
 
 def _features(found: Page) -> list[dict[str, Any]]:
-    features: list[dict[str, Any]] = json.loads(f"[{found.features_json}]")
+    features: list[dict[str, Any]] = json.loads(b"[" + found.features_json + b"]")
     return features
 
 
@@ -100,7 +100,7 @@ def test_boxes_and_attributes_filter(
     two_boxes = (*box, (110.2401, 19.0, 110.2402, 19.001))
     assert _page(connection, catalog, content_id, boxes=two_boxes).returned == 3
     none = _page(connection, catalog, content_id, equal={"name": "'; DROP TABLE library.plan; --"})
-    assert (none.returned, none.matched, none.features_json) == (0, 0, "")
+    assert (none.returned, none.matched, none.features_json) == (0, 0, b"")
 
 
 def test_wrong_filters_are_refused(
