@@ -7,6 +7,7 @@ import typer
 
 from gis_service.commands.terminal import language, progress_bar, say, show, show_json
 from gis_service.settings import Settings
+from layers.errors import UnreadableFile
 
 if TYPE_CHECKING:
     from layers.plan_import import ImportReport
@@ -39,6 +40,8 @@ def import_plan(
     from layers.plan_import import import_file
     from layers.sandbox import Sandbox
 
+    if not file.exists():
+        raise UnreadableFile(f"There is no file {file}.", f"没有文件 {file}。", code="no-file")
     settings = Settings()
     config = start.service_config(settings)
     catalog = load_catalog(settings.config_dir)
