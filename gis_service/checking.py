@@ -19,7 +19,7 @@ from gis_service.library import Library, today
 from layers.database import Connection, row
 from layers.editions import Content, contents_in_force
 from layers.errors import NotFound
-from layers.features import candidates, coverage_near
+from layers.features import Candidate, candidates, coverage_near
 from planning_rules.overlay import TargetFeature, TargetLayer
 from planning_rules.report import COUNTY, CURRENT_USE, build_report
 from planning_rules.rule_set import RuleSet
@@ -96,36 +96,37 @@ def read_targets(
     try:
         with connection.transaction():
             contents = contents_in_force(connection, wanted, as_of)
-            return {
-                layer: _target(connection, layer, contents.get(layer), submission, rule_set)
-                for layer in wanted
-            }
+            near = candidates(
+                connection,
+                {
+                    content.content_id: submission.search_boxes(rule_set.margin_m(layer))
+                    for layer, content in contents.items()
+                },
+            )
+            covered = coverage_near(connection, list(near), submission.search_boxes(0.0))
     finally:
         connection.set_isolation_level(None)
+    return {layer: _target(layer, contents.get(layer), near, covered) for layer in wanted}
 
 
 def _target(
-    connection: Connection,
     layer: str,
     content: Content | None,
-    submission: Submission,
-    rule_set: RuleSet,
+    near: Mapping[int, tuple[Candidate, ...]],
+    covered: Mapping[int, bytes],
 ) -> TargetLayer:
     if content is None:
-        return TargetLayer(layer, None, None, 1.0, None, ())
-    near = candidates(
-        connection, content.content_id, submission.search_boxes(rule_set.margin_m(layer))
-    )
-    features = tuple(
-        TargetFeature(one.fid, one.feature_id, one.attributes, one.pieces) for one in near
-    )
+        return TargetLayer(layer, None, None, 1.0, None)
     return TargetLayer(
         layer,
         content.edition_id,
         content.content_sha256,
         content.accuracy_m,
-        coverage_near(connection, content.content_id, submission.search_boxes(0.0)),
-        features,
+        covered[content.content_id],
+        tuple(
+            TargetFeature(one.fid, one.feature_id, one.attributes, one.pieces)
+            for one in near[content.content_id]
+        ),
         content.plan_id,
         content.synthetic,
     )

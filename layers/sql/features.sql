@@ -1,59 +1,60 @@
 -- name: candidates
--- Pieces near a submission: the spatial index decides, nothing is clipped here. A submitted
--- geometry never meets GEOS inside the database (it can hold or crash a backend).
-WITH hits AS (
-    SELECT DISTINCT
-        op.fid,
-        op.piece
+-- Pieces near a submission, of many contents at once: the spatial index decides, nothing is
+-- clipped here. A submitted geometry never meets GEOS inside the database (it can hold or crash
+-- a backend). OFFSET 0 and LIMIT keep the planner to one index look-up a box and a feature; it
+-- knows nothing of the boxes and would rather read whole partitions.
+WITH near AS (
+    SELECT DISTINCT ON (search.content_id, p.fid, p.piece)
+        search.content_id,
+        p.fid,
+        p.piece,
+        p.geom
     FROM unnest(
+        %(content_ids)s::integer [],
         %(west)s::double precision [],
         %(south)s::double precision [],
         %(east)s::double precision [],
         %(north)s::double precision []
-    ) AS box (west, south, east, north)
-    INNER JOIN library.overlay_piece AS op
-        ON
-            op.content_id = %(content_id)s
-            AND op.geom && ST_MakeEnvelope(box.west, box.south, box.east, box.north, 4490)
-),
-
-near AS (
-    SELECT
-        op.fid,
-        array_agg(ST_AsBinary(op.geom) ORDER BY op.piece) AS pieces
-    FROM hits
-    INNER JOIN library.overlay_piece AS op
-        ON op.content_id = %(content_id)s AND op.fid = hits.fid AND op.piece = hits.piece
-    GROUP BY op.fid
+    ) AS search (content_id, west, south, east, north)
+    CROSS JOIN LATERAL (
+        SELECT
+            op.fid,
+            op.piece,
+            ST_AsBinary(op.geom) AS geom
+        FROM library.overlay_piece AS op
+        WHERE
+            op.content_id = search.content_id
+            AND op.geom && ST_MakeEnvelope(
+                search.west, search.south, search.east, search.north, 4490
+            )
+        OFFSET 0
+    ) AS p
+    ORDER BY search.content_id, p.fid, p.piece
 )
 
 SELECT
-    near.fid,
+    n.content_id,
+    n.fid,
     f.feature_id,
     f.attributes,
-    near.pieces
-FROM near
-INNER JOIN library.feature AS f ON f.content_id = %(content_id)s AND f.fid = near.fid
-ORDER BY f.feature_id
-
--- name: candidates_one_box
-SELECT
-    p.fid,
-    f.feature_id,
-    f.attributes,
-    p.pieces
+    n.pieces
 FROM (
     SELECT
-        op.fid,
-        array_agg(ST_AsBinary(op.geom) ORDER BY op.piece) AS pieces
-    FROM library.overlay_piece AS op
-    WHERE
-        op.content_id = %(content_id)s
-        AND op.geom && ST_MakeEnvelope(%(west)s, %(south)s, %(east)s, %(north)s, 4490)
-    GROUP BY op.fid
-) AS p
-INNER JOIN library.feature AS f ON f.content_id = %(content_id)s AND f.fid = p.fid
-ORDER BY f.feature_id
+        near.content_id,
+        near.fid,
+        array_agg(near.geom ORDER BY near.piece) AS pieces
+    FROM near
+    GROUP BY near.content_id, near.fid
+) AS n
+CROSS JOIN LATERAL (
+    SELECT
+        feature.feature_id,
+        feature.attributes
+    FROM library.feature AS feature
+    WHERE feature.content_id = n.content_id AND feature.fid = n.fid
+    LIMIT 1
+) AS f
+ORDER BY n.content_id, f.feature_id
 
 -- name: at_place
 -- Features of several contents at a place (or within a small radius, for lines and points).
@@ -77,23 +78,32 @@ ORDER BY f.content_id, f.feature_id
 LIMIT 200
 
 -- name: coverage_near
--- Where a content has data, near some boxes: empty, never NULL, where it has none.
+-- Where contents have data, near some boxes: empty, never NULL, where one has none.
 SELECT
+    wanted.content_id,
     ST_AsBinary(
-        coalesce(ST_Union(p.geom), ST_GeomFromText('POLYGON EMPTY', 4490))
+        coalesce(
+            (
+                SELECT ST_Union(p.geom)
+                FROM library.coverage_piece AS p
+                WHERE
+                    p.content_id = wanted.content_id
+                    AND EXISTS (
+                        SELECT FROM unnest(
+                            %(west)s::double precision [],
+                            %(south)s::double precision [],
+                            %(east)s::double precision [],
+                            %(north)s::double precision []
+                        ) AS box (west, south, east, north)
+                        WHERE
+                            p.geom
+                            && ST_MakeEnvelope(box.west, box.south, box.east, box.north, 4490)
+                    )
+            ),
+            ST_GeomFromText('POLYGON EMPTY', 4490)
+        )
     ) AS coverage
-FROM library.coverage_piece AS p
-WHERE
-    p.content_id = %(content_id)s
-    AND EXISTS (
-        SELECT FROM unnest(
-            %(west)s::double precision [],
-            %(south)s::double precision [],
-            %(east)s::double precision [],
-            %(north)s::double precision []
-        ) AS box (west, south, east, north)
-        WHERE p.geom && ST_MakeEnvelope(box.west, box.south, box.east, box.north, 4490)
-    )
+FROM unnest(%(content_ids)s::integer []) AS wanted (content_id)
 
 -- name: covered_at
 SELECT DISTINCT p.content_id AS id

@@ -6,7 +6,13 @@ import pytest
 import shapely
 
 from layers.database import Connection
-from layers.features import at_place, candidates, covered_at, library_version
+from layers.features import (
+    at_place,
+    candidates,
+    coverage_near,
+    covered_at,
+    library_version,
+)
 
 REDLINE = "ecological_redline"
 
@@ -25,7 +31,7 @@ def content_id(connection: Connection, publish_layer: Any) -> int:
 
 
 def test_candidates_bring_the_near_pieces_only(connection: Connection, content_id: int) -> None:
-    (near,) = candidates(connection, content_id, [(110.29, 19.49, 110.31, 19.51)])
+    (near,) = candidates(connection, {content_id: [(110.29, 19.49, 110.31, 19.51)]})[content_id]
     assert (near.feature_id, near.attributes["redline_id"]) == ("1", "ring")
     pieces = shapely.from_wkb(list(near.pieces))
     whole = connection.execute(
@@ -35,18 +41,20 @@ def test_candidates_bring_the_near_pieces_only(connection: Connection, content_i
     assert whole is not None
     assert 0 < len(pieces) < whole[0]
     assert max(shapely.get_num_coordinates(pieces)) <= 129
-    assert candidates(connection, content_id, [(108.5, 18, 108.6, 18.1)]) == ()
-    assert candidates(connection, content_id, []) == ()
+    nowhere = {content_id: [(108.5, 18, 108.6, 18.1)]}
+    assert candidates(connection, nowhere) == {content_id: ()}
+    assert candidates(connection, {content_id: []}) == {content_id: ()}
+    assert candidates(connection, {}) == {}
 
 
 def test_many_boxes_give_each_piece_once(connection: Connection, content_id: int) -> None:
-    one = candidates(connection, content_id, [(110.0, 19.0, 110.5, 19.5)])
+    one = candidates(connection, {content_id: [(110.0, 19.0, 110.5, 19.5)]})
     halves = [(110.0, 19.0, 110.3, 19.5), (110.2, 19.0, 110.5, 19.5)]
-    assert candidates(connection, content_id, halves) == one
+    assert candidates(connection, {content_id: halves}) == one
 
 
 def test_pieces_together_are_the_feature(connection: Connection, content_id: int) -> None:
-    found = candidates(connection, content_id, [(107, 17, 112, 21)])
+    found = candidates(connection, {content_id: [(107, 17, 112, 21)]})[content_id]
     for one in found:
         together = shapely.union_all(shapely.from_wkb(list(one.pieces)))
         (whole,) = connection.execute(
@@ -54,6 +62,16 @@ def test_pieces_together_are_the_feature(connection: Connection, content_id: int
             (content_id, one.fid),
         ).fetchone()  # type: ignore[misc]
         assert together.symmetric_difference(shapely.from_wkb(whole)).area < 1e-12
+
+
+def test_coverage_near_boxes_is_the_coverage_there(connection: Connection, content_id: int) -> None:
+    box = (109.8, 18.8, 110.2, 19.2)
+    (near,) = coverage_near(connection, [content_id], [box]).values()
+    window = shapely.box(*box)
+    expected = shapely.box(109.9, 18.9, 111, 20).intersection(window)
+    assert shapely.from_wkb(near).intersection(window).equals(expected)
+    away = coverage_near(connection, [content_id], [(108, 18, 108.1, 18.1)])
+    assert shapely.from_wkb(away[content_id]).is_empty
 
 
 def test_at_a_place(connection: Connection, content_id: int) -> None:
