@@ -1,17 +1,21 @@
 """Where an imported layer has data at all: no data is never "no conflict"."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 import shapely
 
 from layers.catalog import Layer
-from layers.crs import Box, GeometryArray
+from layers.crs import Box, GeometryArray, LocalPlane
 from layers.errors import BadParameter
 
 CoverageChoice = Literal["region", "features"]
 CoverageKind = Literal["region", "features", "given"]
+
+_LEAST_MARGIN_M: Final = 1.0
+_LAST_LATITUDE: Final = 89.0
+"""Towards the poles a metre is ever more degrees; boxes are not grown by more than here."""
 
 
 def union_of(geometries: Sequence[shapely.Geometry] | GeometryArray) -> shapely.Geometry:
@@ -55,8 +59,18 @@ def coverage_of(
     region: Box | None,
     features_union: bytes | None,
     refused_boxes: Sequence[Box],
+    *,
+    accuracy_m: float,
+    unplaced: int,
 ) -> shapely.Geometry | None:
-    """Where the layer has data: what is declared minus the boxes of refused rows."""
+    """Where the layer has data: what is declared minus the boxes of refused rows; None = nowhere.
+
+    Boxes are grown by ``accuracy_m`` (at least 1 m): a refused point or a line along an axis has a
+    box without area, which would take nothing away. Where ``unplaced`` rows were refused, they may
+    lie anywhere, so nothing is known unless the caller stated the coverage himself.
+    """
+    if unplaced and coverage is None:
+        return None
     if kind == "given" and isinstance(coverage, shapely.Geometry):
         whole: shapely.Geometry | None = coverage
     elif kind == "region" and region is not None:
@@ -65,5 +79,21 @@ def coverage_of(
         whole = shapely.from_wkb(features_union) if features_union else None
     if whole is None or not refused_boxes:
         return whole
-    boxes = np.array(refused_boxes)
-    return shapely.difference(whole, shapely.union_all(shapely.box(*boxes.T)))
+    boxes = _grown(refused_boxes, max(accuracy_m, _LEAST_MARGIN_M))
+    return shapely.difference(whole, shapely.union_all(boxes))
+
+
+def _grown(boxes: Sequence[Box], margin_m: float) -> GeometryArray:
+    """The lon/lat boxes, wider by a margin on each side."""
+    return np.array([_grown_box(box, margin_m) for box in boxes], dtype=object)
+
+
+def _grown_box(box: Box, margin_m: float) -> shapely.Geometry:
+    west, south, east, north = box
+    # At the end nearer to a pole, where a metre is most degrees of longitude.
+    latitude = min(max(abs(south), abs(north)), _LAST_LATITUDE)
+    plane = LocalPlane.at((west + east) / 2, latitude)
+    # A degree of latitude is shortest (110.57 km) at the equator.
+    x = margin_m / plane.metres_per_deg_x
+    y = margin_m / LocalPlane.at(0.0, 0.0).metres_per_deg_y
+    return shapely.box(west - x, south - y, east + x, north + y)

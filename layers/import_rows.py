@@ -54,6 +54,8 @@ class ImportJob:
     region: Box | None
     repair: bool
     union_features: bool
+    coverage_stated: bool = False
+    """The caller said where the layer has data; else that becomes unknown with unplaced rows."""
 
 
 @dataclass(slots=True)
@@ -68,6 +70,8 @@ class ReadResult:
     accepted: int = 0
     repaired: int = 0
     refused: int = 0
+    unplaced: int = 0
+    """Refused rows of which nobody can say where they lie."""
     source_rows: int = 0
     content_sha256: str = ""
     blocking: int = 0
@@ -87,22 +91,36 @@ def read_into_files(job: ImportJob) -> ReadResult:
     plan = plan_fields(source.fields, job.layer, job.field_map)
     _note_fields(plan, job.layer, issues)
     result = ReadResult(source.format, crs.code, sha256_of(job.path), source.encoding)
-    reader = _RowReader(job, source, crs, plan, issues, result)
-    reader.read_all()
-    if reader.unplaced:
-        issues.add(
-            "refused-without-place",
-            "advisory",
-            Text(
-                zh=f"{reader.unplaced} 行被拒绝且位置未知，覆盖范围无法扣除。",
-                en=f"{reader.unplaced} refused rows have no known place; the coverage cannot "
-                "leave it out.",
-            ),
-        )
+    _RowReader(job, source, crs, plan, issues, result).read_all()
+    if result.unplaced:
+        _note_unplaced(result.unplaced, job.coverage_stated, issues)
     result.blocking = issues.blocking
     result.issue_counts = dict(issues.counts)
     issues.save(job.job_dir / ISSUES_FILE)
     return result
+
+
+def _note_unplaced(count: int, stated: bool, issues: IssueLog) -> None:
+    if stated:
+        result = Text(
+            zh="覆盖范围由导入者指定（--coverage），其中可能缺少这些要素",
+            en="the coverage is as the caller stated it (--coverage), though they may lie in it",
+        )
+    else:
+        result = Text(
+            zh="因此该图层内容的覆盖范围整体记为未知（任何位置均为“无数据”），"
+            "除非用 --coverage 指定",
+            en="so the coverage of the whole content is unknown (no data anywhere) unless "
+            "--coverage states it",
+        )
+    issues.add(
+        "refused-without-place",
+        "blocking",
+        Text(
+            zh=f"{count} 行被拒绝且位置未知；{result.zh}。",
+            en=f"{count} refused rows have no known place; {result.en}.",
+        ),
+    )
 
 
 def _choose_crs(job: ImportJob, source: Source, issues: IssueLog) -> Crs:
@@ -196,7 +214,6 @@ class _RowReader:
         self.rules = GeometryRules(job.layer.geometry, crs, job.region, job.repair)
         self.ids: set[str] = set()
         self.outside = 0
-        self.unplaced = 0
         self.centres: list[Any] = []
         self.unions: list[shapely.Geometry] = []
 
@@ -316,7 +333,7 @@ class _RowReader:
         result.refused += len(batch) - accepted
         result.repaired += checked.repaired
         # No geometry, no numbers, or off the globe: nobody can say where such a row lies.
-        self.unplaced += max(0, len(batch) - accepted - len(checked.refused_boxes))
+        result.unplaced += max(0, len(batch) - accepted - len(checked.refused_boxes))
         room = _KEPT_BOXES - len(result.refused_boxes)
         if len(checked.refused_boxes) <= room:
             result.refused_boxes.extend(checked.refused_boxes)

@@ -76,7 +76,8 @@ def import_file(
     ``region_bbox`` (lon/lat) is what everything has to lie in; None = anywhere. ``coverage``
     overrides what the catalogue says about the layer: ``region``, ``features``, or a lon/lat
     polygon; the boxes of refused rows are always taken out, so that a refused feature's place
-    is "no data" and never "no conflict". Refused without network isolation unless
+    is "no data" and never "no conflict". Where it is None and rows without a known place were
+    refused, the whole content has no coverage. Refused without network isolation unless
     ``allow_network``.
     """
     plan, layer = _target(catalog, plan_id, layer_id)
@@ -104,6 +105,7 @@ def import_file(
                 region=region_bbox,
                 repair=repair,
                 union_features=kind == "features" and layer.geometry == "polygon",
+                coverage_stated=coverage is not None,
             )
             result = sandbox.run(
                 read_into_files,
@@ -116,8 +118,9 @@ def import_file(
                 contents.drop_content(connection, content_id)
                 return report
             area = coverage_of(
-                kind, coverage, region_bbox, result.features_union, result.refused_boxes
-            )
+                kind, coverage, region_bbox, result.features_union, result.refused_boxes,
+                accuracy_m=layer.accuracy_m, unplaced=result.unplaced,
+            )  # fmt: skip
             progress("store", _READING_SHARE)
             report = _store(connection, plan, report, content_id, valid_from, job_dir, area)
         except BaseException:
