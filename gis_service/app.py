@@ -91,7 +91,17 @@ class Guard:
 
         request = Request(scope)
         host = request.headers.get("host", "")
-        if _without_port(host) in self.allowed_hosts:
+        if "\0" in scope["path"] or b"%00" in scope["query_string"]:
+            refusal = problem(
+                request,
+                HTTPStatus.BAD_REQUEST,
+                "nul-character",
+                Text(
+                    zh="地址中不允许有空字符。", en="A NUL character is not allowed in an address."
+                ),
+            )
+            await refusal(scope, receive, send_guarded)
+        elif _without_port(host) in self.allowed_hosts:
             await self.app(scope, receive, send_guarded)
         else:
             refusal = problem(

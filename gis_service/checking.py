@@ -16,6 +16,7 @@ import orjson
 from psycopg import IsolationLevel
 
 from gis_service.library import Library, today
+from layers.crs import Box
 from layers.database import Connection, row
 from layers.editions import Content, contents_in_force
 from layers.errors import NotFound
@@ -57,8 +58,9 @@ def check(library: Library, request: CheckRequest, *, store: bool = True) -> dic
         dict(request.submission),
         deadline_s=deadline_s,
     )
+    boxes = search_boxes(submission, library.rule_set)
     with library.pool.connection() as connection:
-        targets = read_targets(connection, submission, library.rule_set, as_of)
+        targets = read_targets(connection, boxes, as_of, library.config.region.bbox)
     created = datetime.datetime.now(datetime.UTC)
     report: dict[str, Any] = library.sandbox.run(
         partial(
@@ -83,30 +85,33 @@ def check(library: Library, request: CheckRequest, *, store: bool = True) -> dic
     return report
 
 
+def search_boxes(submission: Submission, rule_set: RuleSet) -> dict[str, list[Box]]:
+    """Where to look in each layer: around the site as far as the layer's rules reach."""
+    layers = sorted({*rule_set.layers, COUNTY, CURRENT_USE})
+    margins = {layer: rule_set.margin_m(layer) for layer in layers}
+    boxes = {margin: submission.search_boxes(margin) for margin in set(margins.values())}
+    return {layer: boxes[margin] for layer, margin in margins.items()}
+
+
 def read_targets(
-    connection: Connection, submission: Submission, rule_set: RuleSet, as_of: datetime.date
+    connection: Connection, boxes: Mapping[str, list[Box]], as_of: datetime.date, region: Box
 ) -> dict[str, TargetLayer]:
-    """All layers the rules and the land-take table ask for, near the submission, in one snapshot.
+    """All layers that are asked for, near the submission, in one snapshot.
 
     A layer without an edition in force is there with ``edition=None``: its rules answer
     "undetermined".
     """
-    wanted = sorted({*rule_set.layers, COUNTY, CURRENT_USE})
     connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
     try:
         with connection.transaction():
-            contents = contents_in_force(connection, wanted, as_of)
-            near = candidates(
-                connection,
-                {
-                    content.content_id: submission.search_boxes(rule_set.margin_m(layer))
-                    for layer, content in contents.items()
-                },
-            )
-            covered = coverage_near(connection, list(near), submission.search_boxes(0.0))
+            contents = contents_in_force(connection, sorted(boxes), as_of)
+            searches = {content.content_id: boxes[layer] for layer, content in contents.items()}
+            near = candidates(connection, searches)
+            # As far as the rules look: a hole beside the site matters to a distance.
+            covered = coverage_near(connection, searches)
     finally:
         connection.set_isolation_level(None)
-    return {layer: _target(layer, contents.get(layer), near, covered) for layer in wanted}
+    return {layer: _target(layer, contents.get(layer), near, covered, region) for layer in boxes}
 
 
 def _target(
@@ -114,6 +119,7 @@ def _target(
     content: Content | None,
     near: Mapping[int, tuple[Candidate, ...]],
     covered: Mapping[int, bytes],
+    region: Box,
 ) -> TargetLayer:
     if content is None:
         return TargetLayer(layer, None, None, 1.0, None)
@@ -129,6 +135,7 @@ def _target(
         ),
         content.plan_id,
         content.synthetic,
+        region,
     )
 
 

@@ -10,16 +10,18 @@ run. Errors are one line that says what to do; a stack trace never reaches a use
 import logging
 import os
 import sys
+from collections.abc import Iterator
 from typing import Final
 
-import click
 import typer
+from pydantic import ValidationError
 
 from gis_service.commands import checking, importing, plans, rules, serving
 from gis_service.commands.terminal import complain, language
 from layers.errors import GisError
 
 _EXIT_CANNOT_RUN: Final = 2
+_EXIT_INTERRUPTED: Final = 130
 
 app = typer.Typer(
     name="gis-service",
@@ -29,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(serving.serve)
-app.command()(serving.demo)
+app.command(name="demo")(serving.build_demo)
 app.add_typer(plans.app, name="plans")
 app.command(name="import")(importing.import_plan)
 app.command()(importing.publish)
@@ -43,27 +45,34 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         code = app(standalone_mode=False)
-    except GisError as error:
-        complain(error.text.in_language(language()))
-        for place in error.places[:10]:
-            complain(f"  {place.at}: {place.reason.in_language(language())}")
-        code = _EXIT_CANNOT_RUN
-    except click.exceptions.Abort:
-        code = 130
-    except click.ClickException as error:
-        error.show(sys.stderr)
-        code = _EXIT_CANNOT_RUN
     except KeyboardInterrupt:
-        code = 130
-    except OSError as error:
-        complain(f"{error.filename or ''}: {error.strerror or error}".lstrip(": "))
-        code = _EXIT_CANNOT_RUN
-    except Exception as error:  # the last wall: what is not foreseen still is one line
+        code = _EXIT_INTERRUPTED
+    except Exception as error:
+        if type(error).__name__ == "Abort":  # typer's form of Ctrl-C at a prompt
+            sys.exit(_EXIT_INTERRUPTED)
         if os.environ.get("GIS_DEBUG"):
             raise
-        complain(
-            f"Unexpected {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-            " (set GIS_DEBUG=1 for the trace)"
-        )
+        for line in _lines(error):
+            complain(line)
         code = _EXIT_CANNOT_RUN
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _lines(error: Exception) -> Iterator[str]:
+    """What went wrong, for people: one line, and one for each place of a fault."""
+    usage = getattr(error, "format_message", None)  # typer's errors of usage
+    if isinstance(error, GisError):
+        yield error.text.in_language(language())
+        for place in error.places[:10]:
+            yield f"  {place.at}: {place.reason.in_language(language())}"
+    elif isinstance(error, ValidationError):  # of the settings; others are caught where they arise
+        for fault in error.errors():
+            name = "_".join(str(step) for step in fault["loc"]).upper()
+            yield f"{name}={fault['input']}: {fault['msg']}"
+    elif usage is not None:
+        yield f"{usage()}  (--help)"
+    elif isinstance(error, OSError):
+        yield f"{error.filename or ''}: {error.strerror or error}".lstrip(": ")
+    else:
+        first = (str(error).splitlines() or [""])[0]
+        yield f"Unexpected {type(error).__name__}: {first} (set GIS_DEBUG=1 for the trace)"

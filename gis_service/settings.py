@@ -58,14 +58,11 @@ class Limits(_Model):
     """Published limits; what is over them is refused with a clear answer."""
 
     submission_bytes: int
-    submission_vertices: int
-    submission_parts: int
     import_bytes: int
     page_features: int
     check_deadline_s: float
     reader_deadline_s: float
     statement_deadline_s: float
-    tile_deadline_s: float
     reader_memory_bytes: int
 
 

@@ -30,7 +30,7 @@ def connect(dsn: str, *, autocommit: bool = True) -> Connection:
     """Open one connection; ``Unavailable`` says in one line why there is none."""
     try:
         return psycopg.connect(dsn, autocommit=autocommit, options=_OPTIONS, connect_timeout=10)
-    except psycopg.OperationalError as error:
+    except psycopg.Error as error:  # also an address that is none
         reason = str(error).strip().splitlines()[0] if str(error).strip() else "no answer"
         raise Unavailable(
             f"No database connection: {reason}", f"无法连接数据库：{reason}"

@@ -21,6 +21,7 @@ from layers.errors import Conflict, NotFound
 from layers.text import Text
 
 _SQL: Final = statements("layers", "editions.sql")
+_PUBLISH_TRIES: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,33 +104,54 @@ def publish(
 
     The pieces for overlay and tiles are made first, each content in its own transaction, so a
     killed publish is simply run again. Then one transaction carries over the layers that the
-    draft does not bring, moves the pointer and announces the change. Refused (``Conflict``)
+    draft does not bring and moves the pointer. An import that comes in between is seen: its pieces
+    are made and the transaction tried again. Refused (``Conflict``)
     while blocking issues are open, unless ``accept_blocking`` gives the reason, which is kept.
     """
     edition = _draft(connection, plan_id, edition_id)
-    contents = rows(connection, _SQL["contents_of_edition"], edition_id=edition["id"])
-    _refuse_unfit(edition["id"], contents, accept_blocking)
-    for content in contents:
-        if content["state"] != "ready":
-            progress(content["layer_id"])
-            build_pieces(connection, content["id"])
+    for _ in range(_PUBLISH_TRIES):
+        contents = rows(connection, _SQL["contents_of_edition"], edition_id=edition["id"])
+        _refuse_unfit(edition["id"], contents, accept_blocking)
+        for content in contents:
+            if content["state"] != "ready":
+                progress(content["layer_id"])
+                build_pieces(connection, content["id"])
+        if _put_in_force(connection, plan_id, edition["id"], accept_blocking):
+            return int(edition["id"])
+    raise Conflict(
+        f"Edition {edition['id']} keeps changing while it is published; stop the imports first.",
+        f"版本 {edition['id']} 在发布期间不断变化；请先停止导入。",
+        code="edition-changes",
+    )
+
+
+def _put_in_force(
+    connection: Connection, plan_id: str, edition_id: int, accept_blocking: str | None
+) -> bool:
+    """Move the pointer; False if an import changed the draft since its pieces were made."""
     with connection.transaction():
-        _draft(connection, plan_id, edition["id"])  # locks the row: a second publisher waits
+        edition = _draft(connection, plan_id, edition_id)  # locks the row: imports wait
         values = {
             "plan_id": plan_id,
-            "edition_id": edition["id"],
+            "edition_id": edition_id,
             "valid_from": edition["valid_from"],
         }
         connection.execute(_SQL["carry_over"], values)
+        contents = rows(connection, _SQL["contents_of_edition"], edition_id=edition_id)
+        if any(content["state"] != "ready" for content in contents):
+            connection.execute("DELETE FROM library.edition_layer WHERE edition_id = %s"
+                               " AND carried_over", (edition_id,))  # fmt: skip
+            return False
+        brought = [content for content in contents if not content["carried_over"]]
+        _refuse_unfit(edition_id, brought, accept_blocking)
         if accept_blocking:
             connection.execute(
                 "UPDATE library.edition SET metadata = metadata || %s WHERE id = %s",
-                (Jsonb({"accepted_blocking_issues": accept_blocking}), edition["id"]),
+                (Jsonb({"accepted_blocking_issues": accept_blocking}), edition_id),
             )
         connection.execute(_SQL["mark_published"], values)
-        _move_pointer(connection, plan_id, edition["id"], edition["valid_from"])
-        connection.execute(_SQL["announce"], {"plan_id": plan_id})
-    return int(edition["id"])
+        _move_pointer(connection, plan_id, edition_id, edition["valid_from"])
+    return True
 
 
 def _draft(connection: Connection, plan_id: str, edition_id: int | None) -> dict[str, Any]:
@@ -169,9 +191,9 @@ def _refuse_unfit(
     open_issues = sum(content["blocking_issues"] for content in contents)
     if open_issues and not accepted:
         raise Conflict(
-            f"Edition {edition_id} has {open_issues} blocking issues: rows were refused. Mend the "
-            "file and import it again, or publish with --accept-blocking 'reason'.",
-            f"版本 {edition_id} 有 {open_issues} 个阻断性问题（有记录被拒绝）。"
+            f"Edition {edition_id} has {open_issues} blocking issues (see the import report). Mend "
+            "the file and import it again, or publish with --accept-blocking 'reason'.",
+            f"版本 {edition_id} 有 {open_issues} 个阻断性问题（见导入报告）。"
             "请修正文件后重新导入，或使用 --accept-blocking '理由' 发布。",
             code="blocking-issues",
         )
@@ -180,17 +202,26 @@ def _refuse_unfit(
 def _move_pointer(
     connection: Connection, plan_id: str, edition_id: int, valid_from: datetime.date
 ) -> None:
-    """Close the records from ``valid_from`` on, keep their earlier days, record the new one."""
-    before = rows(connection, _SQL["overlapping"], plan_id=plan_id, valid_from=valid_from)
-    for record in before:
-        connection.execute(_SQL["close_record"], {"id": record["id"]})
-        earlier = Range(record["valid"].lower, valid_from, "[)")
-        if record["valid"].lower is None or record["valid"].lower < valid_from:
-            _record(connection, plan_id, record["edition_id"], earlier)
+    """Put the edition in force from ``valid_from`` to the day on which a later one begins.
+
+    A back-dated edition corrects the days before the next edition and nothing after: the later
+    one was published with its own contents and stays.
+    """
+    values = {"plan_id": plan_id, "valid_from": valid_from}
+    following = row(connection, _SQL["next_record"], **values)
+    ends = following["begins"] if following else None
+    before = row(connection, _SQL["record_on"], **values)
+    if before is not None:
+        connection.execute(_SQL["close_record"], {"id": before["id"]})
+        if before["valid"].lower is None or before["valid"].lower < valid_from:
+            earlier = Range(before["valid"].lower, valid_from, "[)")
+            _record(connection, plan_id, before["edition_id"], earlier)
         connection.execute(
-            _SQL["mark_state"], {"state": "superseded", "edition_id": record["edition_id"]}
+            _SQL["mark_state"], {"state": "superseded", "edition_id": before["edition_id"]}
         )
-    _record(connection, plan_id, edition_id, Range(valid_from, None, "[)"))
+    _record(connection, plan_id, edition_id, Range(valid_from, ends, "[)"))
+    if ends is not None:
+        connection.execute(_SQL["mark_state"], {"state": "superseded", "edition_id": edition_id})
 
 
 def _record(
@@ -221,6 +252,7 @@ def withdraw(connection: Connection, plan_id: str, edition_id: int) -> int | Non
                 f"版本 {edition_id} 的状态为 {edition['state']}，并未生效。",
                 code="not-in-force",
             )
+        _refuse_carried(connection, edition_id)
         restored: int | None = None
         for record in records:
             before = row(connection, _SQL["predecessor"], plan_id=plan_id, valid=record["valid"])
@@ -231,10 +263,23 @@ def withdraw(connection: Connection, plan_id: str, edition_id: int) -> int | Non
                 _record(connection, plan_id, before["edition_id"], joined)
                 restored = before["edition_id"]
         connection.execute(_SQL["mark_state"], {"state": "withdrawn", "edition_id": edition_id})
-        if restored is not None:
+        if restored is not None and records[-1]["valid"].upper is None:
             connection.execute(_SQL["mark_state"], {"state": "published", "edition_id": restored})
-        connection.execute(_SQL["announce"], {"plan_id": plan_id})
     return restored
+
+
+def _refuse_carried(connection: Connection, edition_id: int) -> None:
+    """A layer that a later edition carried over would stay in force: say so instead."""
+    carriers = rows(connection, _SQL["carriers"], edition_id=edition_id)
+    if carriers:
+        names = ", ".join(f"{one['layer_id']} ({one['edition_id']})" for one in carriers)
+        raise Conflict(
+            f"Later editions carry layers of edition {edition_id}: {names}. Publish a corrected "
+            "edition of these layers, or withdraw the later editions first.",
+            f"后续版本沿用了版本 {edition_id} 的图层：{names}。"
+            "请发布更正后的版本，或先撤回后续版本。",
+            code="layers-carried-over",
+        )
 
 
 def contents_in_force(

@@ -50,11 +50,14 @@ class PageQuery:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page: features as JSON text (UTF-8) joined by commas, their number, the key to go on."""
+    """A page: features as JSON text (UTF-8) joined by commas, their number, the key to go on.
+
+    ``next_after`` is the fid that the next page begins behind; None when this is the last.
+    """
 
     features_json: bytes
     returned: int
-    last_fid: int
+    next_after: int | None
     matched: int | None
 
 
@@ -70,14 +73,15 @@ def page(
         select(Feature.fid, _feature_json(query))
         .where(*_conditions(layer, content_id, query), Feature.fid > query.after)
         .order_by(Feature.fid)
-        .limit(query.limit)
+        .limit(query.limit + 1)  # one more, to know whether a page follows
         .offset(query.offset)
     )
-    found = _all(connection, statement)
+    looked_at = _all(connection, statement)
+    found = looked_at[: query.limit]
     return Page(
         features_json=b",".join(text for _, text in found),
         returned=len(found),
-        last_fid=found[-1][0] if found else 0,
+        next_after=found[-1][0] if len(looked_at) > query.limit else None,
         matched=_matched(connection, layer, content_id, feature_count, query),
     )
 

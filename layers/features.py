@@ -4,10 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import shapely
+
 from layers.crs import Box
 from layers.database import Connection, row, rows, statements
+from layers.errors import LimitExceeded
 
 _SQL: Final = statements("layers", "features.sql")
+_NOWHERE: Final = shapely.to_wkb(shapely.Polygon())
+
+MOST_PIECES: Final = 200_000
+"""A province-wide site would carry the province through the memory of one check."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,30 +35,47 @@ def candidates(
     A corridor comes as many small boxes, so that its bounding box does not fetch the province.
     One statement for all contents: planning each of twenty alone took longer than running it.
     """
-    asked = [(content, box) for content, boxes in searches.items() for box in boxes]
     found: dict[int, list[Candidate]] = {content: [] for content in searches}
-    if asked:
-        boxes = [box for _, box in asked]
-        for record in rows(
-            connection, _SQL["candidates"], content_ids=[c for c, _ in asked], **_sides(boxes)
-        ):
-            found[record["content_id"]].append(
-                Candidate(
-                    record["fid"],
-                    record["feature_id"],
-                    record["attributes"],
-                    tuple(record["pieces"]),
-                )
+    pieces = 0
+    for record in _search(connection, "candidates", searches, most=MOST_PIECES + 1):
+        pieces += len(record["pieces"])
+        found[record["content_id"]].append(
+            Candidate(
+                record["fid"],
+                record["feature_id"],
+                record["attributes"],
+                tuple(record["pieces"]),
             )
+        )
+    if pieces > MOST_PIECES:
+        raise LimitExceeded(
+            f"The site meets more than {MOST_PIECES:,} pieces of plan features; check it in parts.",
+            f"项目范围涉及的规划图斑超过 {MOST_PIECES:,} 块；请分块检查。",
+            code="site-too-large",
+        )
     return {content: tuple(features) for content, features in found.items()}
 
 
 def coverage_near(
-    connection: Connection, content_ids: Sequence[int], boxes: Sequence[Box]
+    connection: Connection, searches: Mapping[int, Sequence[Box]]
 ) -> dict[int, bytes]:
-    """Where contents have data near some boxes, as WKB (lon/lat); an empty polygon = nowhere."""
-    found = rows(connection, _SQL["coverage_near"], content_ids=list(content_ids), **_sides(boxes))
-    return {record["content_id"]: bytes(record["coverage"]) for record in found}
+    """Where contents have data near their boxes, as WKB (lon/lat); an empty polygon = nowhere."""
+    covered = {
+        record["content_id"]: bytes(record["coverage"])
+        for record in _search(connection, "coverage_near", searches)
+    }
+    return {content: covered.get(content, _NOWHERE) for content in searches}
+
+
+def _search(
+    connection: Connection, statement: str, searches: Mapping[int, Sequence[Box]], **values: Any
+) -> list[dict[str, Any]]:
+    asked = [(content, box) for content, boxes in searches.items() for box in boxes]
+    if not asked:
+        return []
+    contents = [content for content, _ in asked]
+    sides = _sides([box for _, box in asked])
+    return rows(connection, _SQL[statement], content_ids=contents, **sides, **values)
 
 
 def _sides(boxes: Sequence[Box]) -> dict[str, list[float]]:

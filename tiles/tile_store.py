@@ -20,6 +20,8 @@ TileKey = tuple[tuple[int, ...], int, int, int]
 """Content numbers in order, z, x, y."""
 
 _GZIP_LEVEL: Final = 6
+_ENTRY_BYTES: Final = 500
+"""What an entry costs besides its bytes; empty tiles are counted by it and go in their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +78,10 @@ class TileStore:
 
     def _keep(self, key: TileKey, tile: StoredTile) -> None:
         self._tiles[key] = tile
-        self._held_bytes += len(tile.gzipped)
+        self._held_bytes += len(tile.gzipped) + _ENTRY_BYTES
         while self._held_bytes > self._max_bytes and len(self._tiles) > 1:
             _, dropped = self._tiles.popitem(last=False)
-            self._held_bytes -= len(dropped.gzipped)
+            self._held_bytes -= len(dropped.gzipped) + _ENTRY_BYTES
 
 
 def _finish(raw: bytes) -> StoredTile:

@@ -39,10 +39,10 @@ def check(
     from gis_service import start
     from gis_service.checking import CheckRequest
     from gis_service.checking import check as run_check
-    from gis_service.routes.requests import day
+    from gis_service.routes.requests import calendar_day
 
     submission = _read(file, attributes)
-    day_asked: datetime.date | None = day(as_of, "--as-of") if as_of else None
+    day_asked: datetime.date | None = calendar_day(as_of, "--as-of") if as_of else None
     settings = Settings().model_copy(update={"check_processes": 1, "pool_size": 1})
     with start.database(settings, say) as dsn, start.library(settings, dsn) as library:
         report = run_check(library, CheckRequest(submission, source_crs, day_asked))

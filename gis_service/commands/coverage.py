@@ -22,14 +22,14 @@ def read_choice(
             f"--coverage: region, features or a GeoJSON file, not '{choice}'.",
             f"--coverage：region、features 或 GeoJSON 文件，而不是“{choice}”。",
         )
-    return sandbox.run(read_coverage, file.read_text("utf-8"), deadline_s=60)
+    return sandbox.run(read_coverage, file.read_bytes(), deadline_s=60)
 
 
-def read_coverage(text: str) -> BaseGeometry:
+def read_coverage(text: bytes) -> BaseGeometry:
     """The union of the polygons of a GeoJSON text (longitude, latitude)."""
     try:
-        parts = shapely.get_parts(shapely.get_parts(shapely.from_geojson(text)))
-    except shapely.GEOSException as error:
+        parts = shapely.get_parts(shapely.get_parts(shapely.from_geojson(text.decode())))
+    except (shapely.GEOSException, UnicodeDecodeError) as error:
         raise UnreadableFile(
             "The coverage file is no valid GeoJSON.", "覆盖范围文件不是合法的 GeoJSON。"
         ) from error

@@ -7,7 +7,7 @@ import typer
 
 from gis_service.commands.terminal import language, progress_bar, say, show, show_json
 from gis_service.settings import Settings
-from layers.errors import UnreadableFile
+from layers.errors import LimitExceeded, UnreadableFile
 
 if TYPE_CHECKING:
     from layers.plan_import import ImportReport
@@ -27,14 +27,15 @@ def import_plan(
     repair: Annotated[bool, typer.Option(help="Mend invalid geometry and say so.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Read a file into a draft edition; exit code 1 when rows were refused.
+    """Read a file into a draft edition; exit code 1 when rows were refused
+    or something else stops its publishing.
 
     Example: gis-service import redline.gpkg --plan overall-plan --layer ecological_redline
     """
     from gis_service import start
     from gis_service.commands.coverage import read_choice
     from gis_service.library import today
-    from gis_service.routes.requests import day
+    from gis_service.routes.requests import calendar_day
     from layers.catalog import load_catalog
     from layers.database import connect
     from layers.plan_import import import_file
@@ -45,7 +46,12 @@ def import_plan(
     settings = Settings()
     config = start.service_config(settings)
     catalog = load_catalog(settings.config_dir)
-    first_day = day(valid_from, "--valid-from") if valid_from else today()
+    if file.is_file() and file.stat().st_size > config.limits.import_bytes:
+        raise LimitExceeded(
+            f"{file.name} is larger than {config.limits.import_bytes:,} bytes.",
+            f"{file.name} 超过 {config.limits.import_bytes:,} 字节。",
+        )
+    first_day = calendar_day(valid_from, "--valid-from") if valid_from else today()
     with (
         start.database(settings, say) as dsn,
         connect(dsn) as connection,
@@ -68,12 +74,13 @@ def import_plan(
             repair=repair,
             region_bbox=config.region.bbox,
             progress=report,
+            deadline_s=config.limits.reader_deadline_s,
         )
     if json:
         show_json(result.to_json())
     else:
         _show(result)
-    raise typer.Exit(1 if result.refused else 0)
+    raise typer.Exit(1 if result.refused or result.blocking else 0)
 
 
 def _show(result: "ImportReport") -> None:
@@ -83,7 +90,9 @@ def _show(result: "ImportReport") -> None:
         f"{body['accepted']:,}, repaired {body['repaired']:,}, refused {body['refused']:,}"
     )
     for issue in body["issues"][:_SHOWN_ISSUES]:
-        place = f"row {issue['row']}" + (f" {issue['field']}" if issue["field"] else "")
+        place = " ".join(
+            [f"row {issue['row']}" if issue["row"] is not None else "file", issue["field"] or ""]
+        ).strip()
         show(f"  {issue['severity']:<9} {place}: {issue['reason'][language()]}")
     rest = len(body["issues"]) - _SHOWN_ISSUES
     if rest > 0:

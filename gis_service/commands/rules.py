@@ -32,6 +32,8 @@ def run_tests(
     from planning_rules.rule_case import load_cases, run_cases
     from planning_rules.rule_set import load_rule_set
 
+    if not folder.is_dir():
+        raise NotFound(f"There is no folder {folder}.", f"没有文件夹 {folder}。")
     rule_set = load_rule_set(Settings().config_dir / "rules")
     results = list(run_cases(load_cases(folder), rule_set))
     failed = [result for result in results if result.differences]

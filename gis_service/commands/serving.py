@@ -31,9 +31,9 @@ _SCALE_HELP: Final = "small: about 20 thousand polygons; province: about 1.5 mil
 
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Server processes.")] = None,
-    no_demo: Annotated[bool, typer.Option(help="Load no demo into an empty library.")] = False,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, max=64, help="Server processes.")] = None,
+    demo: Annotated[bool, typer.Option(help="Load the demo into an empty library.")] = True,
 ) -> None:
     """Start the service (and the embedded PostGIS); loads the demo into an empty library.
 
@@ -49,7 +49,7 @@ def serve(
     settings = _with_options(host, port, workers)
     _refuse_taken_port(settings)
     with start.database(settings, say) as dsn:
-        if start.is_empty(dsn) and not no_demo:
+        if demo and start.is_empty(dsn):
             _build_demo(settings, dsn, DemoScale.small)
         start.hand_down(settings, dsn)
         threading.Thread(target=_announce, args=(settings, began), daemon=True).start()
@@ -99,8 +99,8 @@ def _announce(settings: Settings, began: float) -> None:
         samples = _ask(f"{address}/samples")
         if samples:
             _show_sample_verdict(address, samples[0])
-    except OSError as error:
-        say(f"sample check: {error}")
+    except OSError:
+        return  # stopped meanwhile
 
 
 def _is_up(address: str) -> bool:
@@ -137,7 +137,7 @@ def _show_sample_verdict(address: str, sample: dict[str, Any]) -> None:
     show(f"  {address}/reports/{report['report_id']}.html")
 
 
-def demo(
+def build_demo(
     scale: Annotated[DemoScale, typer.Option(help=_SCALE_HELP)] = DemoScale.small,
     json: Annotated[bool, typer.Option("--json", help="Print the counts as JSON.")] = False,
 ) -> None:

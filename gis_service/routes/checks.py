@@ -1,9 +1,9 @@
 """Conflict checks over HTTP: the OGC process, stored reports, samples, the form's questions."""
 
-import time
 from collections.abc import Mapping
 from typing import Any, Final
 
+import anyio
 import orjson
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -16,7 +16,7 @@ from gis_service.library import Library
 from gis_service.ogc import call
 from gis_service.problems import language_of
 from gis_service.processes import PROCESSES
-from gis_service.routes.requests import base_url, day, json_body, library_of
+from gis_service.routes.requests import base_url, calendar_day, json_body, library_of
 from layers.errors import BadInput, BadParameter, NotFound, Place
 from layers.text import Text
 from planning_rules.report_html import render_html
@@ -47,9 +47,14 @@ async def execution(request: Request) -> Response:
         raise NotFound(f"There is no process '{process_id}'.", f"没有处理服务“{process_id}”。")
     body = await json_body(request, library.config.limits.submission_bytes)
     inputs = _inputs(body, description)
-    run = _EXECUTIONS[process_id]
-    output_id, result = await run_in_threadpool(run, library, inputs)
-    if body.get("response", "raw") == "document":
+    if process_id == "echo":
+        output_id, result = await _echo(inputs)
+    else:
+        output_id, result = await run_in_threadpool(_conflict_check, library, inputs)
+    form = body.get("response", "raw")
+    if form not in ("raw", "document"):
+        raise BadInput("response is raw or document.", "response 应为 raw 或 document。")
+    if form == "document":
         result = {output_id: result}
     return Response(orjson.dumps(result), media_type="application/json")
 
@@ -88,7 +93,7 @@ def _conflict_check(library: Library, inputs: Mapping[str, Any]) -> tuple[str, d
         )
     request = CheckRequest(
         submission=_by_value(inputs["submission"]),
-        as_of=day(as_of, "as_of") if as_of else None,
+        as_of=calendar_day(as_of, "as_of") if as_of is not None else None,
     )
     return "report", check(library, request)
 
@@ -121,7 +126,8 @@ def _by_value(submission: Any) -> Mapping[str, Any]:
     return submission
 
 
-def _echo(_: Library, inputs: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+async def _echo(inputs: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Wait without holding a thread: those answer everybody else."""
     pause = inputs.get("pause", 0)
     if isinstance(pause, bool) or not isinstance(pause, int | float) or not 0 <= pause <= 10:
         raise BadInput(
@@ -129,11 +135,14 @@ def _echo(_: Library, inputs: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
             "pause 应为 0 至 10 秒。",
             places=(Place("/inputs/pause", Text(zh="超出范围", en="out of range")),),
         )
-    time.sleep(pause)
+    if not isinstance(inputs.get("message", ""), str):
+        raise BadInput(
+            "message must be a text.",
+            "message 应为文本。",
+            places=(Place("/inputs/message", Text(zh="不是文本", en="no text")),),
+        )
+    await anyio.sleep(pause)
     return "echo", dict(inputs)
-
-
-_EXECUTIONS: Final = {"conflict-check": _conflict_check, "echo": _echo}
 
 
 def report_json(request: Request) -> Response:

@@ -79,7 +79,7 @@ def items(request: Request) -> Response:
         boxes=boxes_asked(request, crs_asked(request, "bbox-crs", OFFERED_CRS) or _CRS84),
         equal={name: request.query_params[name] for name in names if name in request.query_params},
         properties=_properties_asked(request, names),
-        with_geometry=request.query_params.get("skipGeometry", "false").lower() != "true",
+        with_geometry=not _yes_or_no(request, "skipGeometry"),
     )
     try:
         content = library.content(layer.id, asked_day)
@@ -90,7 +90,14 @@ def items(request: Request) -> Response:
     with library.pool.connection() as connection:
         found = page(connection, layer, content.content_id, content.feature_count, query)
     return _page_answer(request, query, content, found.features_json, found.returned,
-                        found.matched, found.last_fid)  # fmt: skip
+                        found.matched, found.next_after)  # fmt: skip
+
+
+def _yes_or_no(request: Request, name: str) -> bool:
+    text = request.query_params.get(name, "false").lower()
+    if text not in ("true", "false"):
+        raise BadParameter(f"{name} is true or false.", f"{name} 应为 true 或 false。")
+    return text == "true"
 
 
 def _refuse_other_formats(request: Request) -> None:
@@ -127,12 +134,12 @@ def _page_answer(
     features_json: bytes,
     returned: int,
     matched: int | None,
-    last_fid: int,
+    next_after: int | None,
 ) -> Response:
     links = [_link(_with(request), "self")]
-    if returned == query.limit:
+    if next_after is not None:
         # Keyset paging: the next page starts behind the last feature, however many pages in.
-        links.append(_link(_with(request, after=str(last_fid), offset=None), "next"))
+        links.append(_link(_with(request, after=str(next_after), offset=None), "next"))
     links.append(
         _link(f"{base_url(request)}/ogc/collections/{content.layer_id}", "collection",
               "application/json")
@@ -212,6 +219,7 @@ def schema(request: Request) -> Response:
 
 
 def _schema_answer(request: Request, kind: str, *, required: bool) -> Response:
+    refuse_unknown(request, ())
     library = library_of(request)
     layer = library.visible_layer(request.path_params["layer"])
     language = language_of(request)

@@ -16,6 +16,7 @@ from layers.features import at_place, covered_at
 
 _TOLERANCE_PX: Final = 6
 _TILE_PX: Final = 512
+_WIDEST_DEG: Final = 0.05
 
 
 def identify(request: Request) -> Response:
@@ -29,7 +30,7 @@ def identify(request: Request) -> Response:
             "lon is -180..180, lat -90..90, zoom 0..24.",
             "lon 应在 -180..180，lat 应在 -90..90，zoom 应在 0..24。",
         )
-    radius_deg = _TOLERANCE_PX * 360 / (_TILE_PX * 2**zoom)
+    radius_deg = min(_TOLERANCE_PX * 360 / (_TILE_PX * 2**zoom), _WIDEST_DEG)
     contents = {
         layer.id: content
         for layer in library.visible_layers()
@@ -40,7 +41,7 @@ def identify(request: Request) -> Response:
         found = at_place(connection, numbers, lon, lat, radius_deg)
         covered = covered_at(connection, numbers, lon, lat)
     features: dict[int, dict[str, dict[str, Any]]] = {}
-    for one in found:  # a feature may be met in several of its pieces
+    for one in found:
         features.setdefault(one["content_id"], {})[one["feature_id"]] = one
     body = {
         "lon": lon,

@@ -1,5 +1,6 @@
 """The map: catalogue for clients, style, sprites, legends, TileJSON and vector tiles."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -224,9 +225,10 @@ def tile(request: Request) -> Response:
     z, x, y = (_tile_number(path[name], name) for name in ("z", "x", "y"))
     check_range(z, x, y, HIGHEST_ZOOM)
     named = _layers_named(library, path["layers"])
-    contents = [
-        content for layer, content in _pairs(library.in_force(), named) if z >= layer.min_zoom
-    ]
+    picture = library.in_force()
+    shown = [content for layer, content in _pairs(picture, named) if z >= layer.min_zoom]
+    # Nothing is asked of the database, and nothing stored, where no layer reaches.
+    contents = [content for content in shown if _reaches(content, z, x, y)]
 
     def make() -> bytes:
         with library.pool.connection() as connection:
@@ -235,6 +237,8 @@ def tile(request: Request) -> Response:
                 for content in contents
             )
 
+    if not contents:
+        return Response(status_code=204, headers={"Cache-Control": "no-cache"})
     stored = library.tiles.fetch([content.content_id for content in contents], z, x, y, make)
     headers = {
         "ETag": stored.etag,
@@ -242,7 +246,7 @@ def tile(request: Request) -> Response:
         # With the edition in the address the bytes never change; without, ask again.
         "Cache-Control": (
             "public, max-age=31536000, immutable"
-            if request.query_params.get("v") == _version(contents)
+            if request.query_params.get("v") == _version(_contents(picture, named))
             else "no-cache"
         ),
     }
@@ -254,6 +258,22 @@ def tile(request: Request) -> Response:
         headers["Content-Encoding"] = "gzip"
         return Response(stored.gzipped, media_type=_MVT, headers=headers)
     return Response(stored.plain(), media_type=_MVT, headers=headers)
+
+
+def _reaches(content: LayerInForce, z: int, x: int, y: int) -> bool:
+    """Whether the layer's extent meets the tile or its buffer of 1/64."""
+    if content.extent is None:
+        return False
+    side = 360 / 2**z
+    west, east = x * side - 180 - side / 32, (x + 1) * side - 180 + side / 32
+    north, south = (_latitude(row, z) for row in (y - 1 / 32, y + 1 + 1 / 32))
+    left, bottom, right, top = content.extent
+    return left <= east and right >= west and bottom <= north and top >= south
+
+
+def _latitude(row: float, z: int) -> float:
+    """Latitude of a tile row's northern edge in the web-mercator grid."""
+    return math.degrees(math.atan(math.sinh(math.pi * (1 - 2 * row / 2**z))))
 
 
 def _version(contents: Sequence[LayerInForce]) -> str:
@@ -270,7 +290,8 @@ def _tile_number(text: str, name: str) -> int:
 
 
 def _layers_named(library: Library, names: str) -> list[Layer]:
-    ids = list(dict.fromkeys(names.split(",")))
+    # In one order, whatever the order of asking: the same layers are the same tile.
+    ids = sorted(set(names.split(",")))
     if len(ids) > _MOST_LAYERS:
         raise BadParameter(
             f"At most {_MOST_LAYERS} layers in one request.",

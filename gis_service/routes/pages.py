@@ -72,7 +72,7 @@ def icon(request: Request) -> Response:
     )
 
 
-def healthz(_: Request) -> Response:
+async def healthz(_: Request) -> Response:
     """The process answers."""
     return Response('{"status":"alive"}', media_type="application/json")
 

@@ -81,6 +81,16 @@ def finite(text: str, name: str) -> float:
     return value
 
 
+def calendar_day(text: str, name: str) -> datetime.date:
+    """A calendar day as people and programs write it: 2026-01-31 and nothing else."""
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+        raise BadParameter(
+            f"{name}: '{text[:40]}' is no date; write 2026-01-31.",
+            f"{name}：“{text[:40]}”不是日期；请写成 2026-01-31。",
+        )
+    return day(text, name)
+
+
 def day(text: str, name: str) -> datetime.date:
     """A calendar day from an ISO date or timestamp; year 0 (QGIS's open end) is the first day."""
     match = _DATE.match(text)
@@ -199,7 +209,8 @@ def parse_json(text: bytes) -> Any:
         ) from error
 
 
-_BRACKETS: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+# Possessive: a string that never ends is scanned once, not once from each of its quotes.
+_BRACKETS: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
 
 
 def _depth(text: bytes) -> int:

@@ -56,7 +56,7 @@ WHERE e.plan_id = %(plan_id)s
 ORDER BY e.id DESC
 
 -- name: contents_of_edition
-SELECT c.id, c.layer_id, c.state, c.blocking_issues
+SELECT c.id, c.layer_id, c.state, c.blocking_issues, el.carried_over
 FROM library.edition_layer AS el
 INNER JOIN library.layer_content AS c ON c.id = el.content_id
 WHERE el.edition_id = %(edition_id)s
@@ -74,14 +74,23 @@ WHERE
     AND f.valid @> %(valid_from)s::date
 ON CONFLICT (edition_id, layer_id) DO NOTHING
 
--- name: overlapping
+-- name: record_on
+-- The record of the day; a plan has at most one.
 SELECT f.id, f.edition_id, f.valid
 FROM library.in_force AS f
 WHERE
     f.plan_id = %(plan_id)s
     AND upper_inf(f.recorded)
-    AND f.valid && daterange(%(valid_from)s, NULL)
-ORDER BY f.id
+    AND f.valid @> %(valid_from)s::date
+
+-- name: next_record
+-- The first day after the given one on which another edition begins.
+SELECT min(lower(f.valid)) AS begins
+FROM library.in_force AS f
+WHERE
+    f.plan_id = %(plan_id)s
+    AND upper_inf(f.recorded)
+    AND lower(f.valid) > %(valid_from)s::date
 
 -- name: close_record
 UPDATE library.in_force
@@ -107,6 +116,21 @@ WHERE
     AND upper_inf(f.recorded)
     AND upper(f.valid) = lower(%(valid)s::daterange)
 
+-- name: carriers
+-- Editions in force, some day, that carry contents which the given edition brought.
+SELECT DISTINCT
+    later.edition_id,
+    later.layer_id
+FROM library.edition_layer AS own
+INNER JOIN library.edition_layer AS later
+    ON
+        later.content_id = own.content_id
+        AND later.edition_id <> own.edition_id
+        AND later.carried_over
+INNER JOIN library.in_force AS f ON f.edition_id = later.edition_id AND upper_inf(f.recorded)
+WHERE own.edition_id = %(edition_id)s AND NOT own.carried_over
+ORDER BY later.edition_id, later.layer_id
+
 -- name: mark_published
 UPDATE library.edition SET state = 'published', published = now() WHERE id = %(edition_id)s
 
@@ -131,6 +155,8 @@ INNER JOIN library.layer AS l ON l.id = el.layer_id
 WHERE
     f.valid @> %(as_of)s::date
     AND f.recorded @> coalesce(%(known_at)s::timestamptz, now())
+    -- Without its pieces a content would look empty: it counts as no data until they are there.
+    AND c.state = 'ready'
     AND (%(layer_ids)s::text [] IS NULL OR el.layer_id = ANY(%(layer_ids)s::text []))
 
 -- name: summary_in_force
@@ -152,7 +178,4 @@ INNER JOIN library.in_force AS f
     ON f.plan_id = l.plan_id AND upper_inf(f.recorded) AND f.valid @> %(as_of)s::date
 INNER JOIN library.edition AS e ON e.id = f.edition_id
 INNER JOIN library.edition_layer AS el ON el.edition_id = e.id AND el.layer_id = l.id
-INNER JOIN library.layer_content AS c ON c.id = el.content_id
-
--- name: announce
-SELECT pg_notify('library_changed', %(plan_id)s)
+INNER JOIN library.layer_content AS c ON c.id = el.content_id AND c.state = 'ready'

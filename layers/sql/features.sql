@@ -30,6 +30,7 @@ WITH near AS (
         OFFSET 0
     ) AS p
     ORDER BY search.content_id, p.fid, p.piece
+    LIMIT %(most)s
 )
 
 SELECT
@@ -57,53 +58,68 @@ CROSS JOIN LATERAL (
 ORDER BY n.content_id, f.feature_id
 
 -- name: at_place
--- Features of several contents at a place (or within a small radius, for lines and points).
+-- Features of several contents at a place (or within a small radius, for lines and points); at
+-- most 50 of each content, so that many of one layer never hide another layer.
 SELECT
-    f.content_id,
+    wanted.content_id,
     f.feature_id,
     f.attributes,
     f.area_m2
-FROM library.overlay_piece AS op
-INNER JOIN library.feature AS f ON f.content_id = op.content_id AND f.fid = op.fid
-WHERE
-    op.content_id = ANY(%(content_ids)s)
-    AND op.geom && ST_Expand(ST_SetSRID(ST_MakePoint(%(lon)s, %(lat)s), 4490), %(radius_deg)s)
-    AND CASE
-        WHEN ST_Dimension(op.geom) = 2
-            THEN ST_Intersects(op.geom, ST_SetSRID(ST_MakePoint(%(lon)s, %(lat)s), 4490))
-        ELSE
-            ST_DWithin(op.geom, ST_SetSRID(ST_MakePoint(%(lon)s, %(lat)s), 4490), %(radius_deg)s)
-    END
-ORDER BY f.content_id, f.feature_id
-LIMIT 200
+FROM unnest(%(content_ids)s::integer []) AS wanted (content_id)
+CROSS JOIN LATERAL (
+    SELECT DISTINCT op.fid
+    FROM library.overlay_piece AS op
+    WHERE
+        op.content_id = wanted.content_id
+        AND op.geom
+        && ST_Expand(ST_SetSRID(ST_MakePoint(%(lon)s, %(lat)s), 4490), %(radius_deg)s)
+        AND CASE
+            WHEN ST_Dimension(op.geom) = 2
+                THEN ST_Intersects(op.geom, ST_SetSRID(ST_MakePoint(%(lon)s, %(lat)s), 4490))
+            ELSE
+                ST_DWithin(
+                    op.geom, ST_SetSRID(ST_MakePoint(%(lon)s, %(lat)s), 4490), %(radius_deg)s
+                )
+        END
+    ORDER BY op.fid
+    LIMIT 50
+) AS p
+CROSS JOIN LATERAL (
+    SELECT
+        feature.feature_id,
+        feature.attributes,
+        feature.area_m2
+    FROM library.feature AS feature
+    WHERE feature.content_id = wanted.content_id AND feature.fid = p.fid
+    LIMIT 1
+) AS f
+ORDER BY wanted.content_id, f.feature_id
 
 -- name: coverage_near
--- Where contents have data, near some boxes: empty, never NULL, where one has none.
+-- Where contents have data, near their boxes; a content without any is not in the answer.
 SELECT
-    wanted.content_id,
-    ST_AsBinary(
-        coalesce(
-            (
-                SELECT ST_Union(p.geom)
-                FROM library.coverage_piece AS p
-                WHERE
-                    p.content_id = wanted.content_id
-                    AND EXISTS (
-                        SELECT FROM unnest(
-                            %(west)s::double precision [],
-                            %(south)s::double precision [],
-                            %(east)s::double precision [],
-                            %(north)s::double precision []
-                        ) AS box (west, south, east, north)
-                        WHERE
-                            p.geom
-                            && ST_MakeEnvelope(box.west, box.south, box.east, box.north, 4490)
-                    )
-            ),
-            ST_GeomFromText('POLYGON EMPTY', 4490)
-        )
-    ) AS coverage
-FROM unnest(%(content_ids)s::integer []) AS wanted (content_id)
+    near.content_id,
+    ST_AsBinary(ST_Union(near.geom)) AS coverage
+FROM (
+    SELECT DISTINCT ON (search.content_id, p.piece)
+        search.content_id,
+        p.geom
+    FROM unnest(
+        %(content_ids)s::integer [],
+        %(west)s::double precision [],
+        %(south)s::double precision [],
+        %(east)s::double precision [],
+        %(north)s::double precision []
+    ) AS search (content_id, west, south, east, north)
+    INNER JOIN library.coverage_piece AS p
+        ON
+            p.content_id = search.content_id
+            AND p.geom && ST_MakeEnvelope(
+                search.west, search.south, search.east, search.north, 4490
+            )
+    ORDER BY search.content_id, p.piece
+) AS near
+GROUP BY near.content_id
 
 -- name: covered_at
 SELECT DISTINCT p.content_id AS id

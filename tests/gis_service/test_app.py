@@ -1,5 +1,8 @@
 """Guards around all routes: hosts, headers, errors, health."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from starlette.routing import Route
 from starlette.testclient import TestClient
@@ -77,6 +80,38 @@ def test_restricted_layers_answer_like_unknown_ones(library: Library) -> None:
         for path in ("/catalog", "/styles/map.json", "/identify?lon=109.6&lat=18.9",
                      "/ogc/collections?f=json", "/ogc/api?f=json"):  # fmt: skip
             assert "forest_land" not in client.get(path).text, path
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/ogc/collections/county/items/%00", "/ogc/collections/county/items?name=%00",
+     "/reports/%00.json", "/ogc/processes/%00", "/identify?lon=%00&lat=1"],
+)  # fmt: skip
+def test_a_nul_character_is_a_bad_request(client: TestClient, path: str) -> None:
+    answer = client.get(path)
+    assert answer.status_code == 400
+    assert answer.json()["type"].endswith("nul-character")
+
+
+def test_a_string_that_never_ends_is_scanned_once(client: TestClient) -> None:
+    body = b'{"inputs": {"submission": "' + b'\\"' * 400_000
+    began = time.perf_counter()
+    answer = client.post("/ogc/processes/conflict-check/execution", content=body)
+    assert answer.status_code == 422
+    assert time.perf_counter() - began < 5  # quadratic: 40 minutes
+
+
+def test_waiting_echoes_hold_no_thread(client: TestClient) -> None:
+    echo = {"inputs": {"pause": 3}}
+    with ThreadPoolExecutor(60) as pool:
+        waiting = [
+            pool.submit(client.post, "/ogc/processes/echo/execution", json=echo) for _ in range(50)
+        ]
+        time.sleep(0.5)
+        began = time.perf_counter()
+        assert client.get("/readyz").status_code == 200
+        assert time.perf_counter() - began < 2
+        assert all(one.result().status_code == 200 for one in waiting)
 
 
 def test_health(client: TestClient) -> None:

@@ -72,7 +72,7 @@ def test_spatial_statements_use_their_indexes(connection: Connection, publish_la
     (content,) = connection.execute("SELECT max(id) FROM library.layer_content").fetchone()
     box = {"west": [110.0], "south": [19.0], "east": [110.01], "north": [19.01]}
     near = _plan(connection, "layers", "features.sql", "candidates",
-                 content_ids=[content], **box)  # fmt: skip
+                 content_ids=[content], most=1000, **box)  # fmt: skip
     place = _plan(connection, "layers", "features.sql", "at_place",
                   content_ids=[content], lon=110.0, lat=19.0, radius_deg=0.001)  # fmt: skip
     for plan in (near, place):

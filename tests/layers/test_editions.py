@@ -181,3 +181,90 @@ def test_two_publishers_at_once_publish_once(
     assert sorted(outcomes) == ["Conflict", "Conflict", "Conflict", "published"]
     with connect(database) as connection:
         assert connection.execute("SELECT count(*) FROM library.in_force").fetchone() == (1,)
+
+
+def test_an_import_during_a_publish_is_seen(
+    database: str, publish_layer_for: Callable[[Connection], PublishLayer], catalog: Catalog
+) -> None:
+    """Without the second look a layer without pieces is in force: a blank redline."""
+    with connect(database) as connection, connect(database) as other:
+        publish_layer_for(connection)(LAYER, [A], valid_from=D2021, publish=False)
+        late: list[str] = []
+
+        def import_meanwhile(_: str) -> None:
+            if not late:
+                late.append("permanent_basic_farmland")
+                publish_layer_for(other)(late[0], [B], valid_from=D2021, publish=False)
+
+        publish(connection, PLAN, progress=import_meanwhile)
+        states = connection.execute(
+            "SELECT c.layer_id, c.state FROM library.edition_layer AS el"
+            " INNER JOIN library.layer_content AS c ON c.id = el.content_id"
+        ).fetchall()
+        assert sorted(states) == [(LAYER, "ready"), ("permanent_basic_farmland", "ready")]
+
+
+def test_blocking_issues_of_an_import_during_a_publish_stop_it(
+    database: str, publish_layer_for: Callable[[Connection], PublishLayer]
+) -> None:
+    with connect(database) as connection, connect(database) as other:
+        publish_layer_for(connection)(LAYER, [A], valid_from=D2021, publish=False)
+
+        def import_meanwhile(_: str) -> None:
+            content = create_content(other, "permanent_basic_farmland")
+            load_arrays(other, content, [B], {}, 1)
+            finish_content(other, content, coverage=B, blocking_issues=7)
+            with other.transaction():
+                edition = open_draft(other, PLAN, valid_from=D2021)
+                put_layer(other, edition, "permanent_basic_farmland", content)
+
+        with pytest.raises(Conflict) as refused:
+            publish(connection, PLAN, progress=import_meanwhile)
+        assert refused.value.code == "blocking-issues"
+        assert contents_in_force(connection, None, D2025) == {}
+
+
+def test_a_back_dated_edition_ends_where_the_next_begins(
+    connection: Connection, publish_layer: PublishLayer
+) -> None:
+    farmland = "permanent_basic_farmland"
+    first = publish_layer(farmland, [A], valid_from=datetime.date(2020, 1, 1))
+    newer = publish_layer(farmland, [A, B.buffer(0.01)], valid_from=D2023)
+    back_dated = publish_layer(LAYER, [B], valid_from=D2021)
+    on = lambda day: contents_in_force(connection, [farmland], day)[farmland]  # noqa: E731
+    assert on(D2025).edition_id == newer, "a later edition is never rolled back"
+    assert on(D2025).feature_count == 2
+    assert on(D2021).edition_id == back_dated
+    assert withdraw(connection, PLAN, back_dated) == first
+    assert on(D2021).edition_id == first
+    assert on(D2025).edition_id == newer
+
+
+def test_an_edition_whose_layers_are_carried_on_is_not_withdrawn_in_silence(
+    connection: Connection, publish_layer: PublishLayer
+) -> None:
+    wrong = publish_layer("permanent_basic_farmland", [A], valid_from=D2021)
+    later = publish_layer(LAYER, [B], valid_from=D2023)
+    with pytest.raises(Conflict) as refused:
+        withdraw(connection, PLAN, wrong)
+    assert refused.value.code == "layers-carried-over"
+    assert f"permanent_basic_farmland ({later})" in str(refused.value)
+    withdraw(connection, PLAN, later)
+    assert withdraw(connection, PLAN, wrong) is None
+
+
+def test_what_is_derived_from_published_content_cannot_change(
+    connection: Connection, publish_layer: PublishLayer
+) -> None:
+    publish_layer(LAYER, [A], valid_from=D2021)
+    for statement in (
+        "DELETE FROM library.overlay_piece",
+        "DELETE FROM library.coverage_piece",
+        "UPDATE library.overlay_piece SET geom = ST_Translate(geom, 1, 1)",
+        "UPDATE library.layer_content SET coverage = NULL",
+        "UPDATE library.layer_content SET state = 'loaded'",
+        "UPDATE library.layer_content SET content_sha256 = 'x'",
+        "DELETE FROM library.layer_content",
+    ):
+        with pytest.raises(pg.RestrictViolation), connection.transaction():
+            connection.execute(statement)

@@ -54,10 +54,12 @@ def test_pages_walk_through_all_features_once(
         found = _page(connection, catalog, content_id, limit=10, after=after)
         seen += [feature["id"] for feature in _features(found)]
         assert found.matched == 25
-        if found.returned < 10:
+        if found.next_after is None:
             break
-        after = found.last_fid
+        after = found.next_after
     assert seen == [str(i + 1) for i in range(25)]
+    # A page that ends with the last feature has no next one.
+    assert _page(connection, catalog, content_id, limit=25).next_after is None
     skipped = _page(connection, catalog, content_id, limit=3, offset=20)
     assert [feature["id"] for feature in _features(skipped)] == ["21", "22", "23"]
 

@@ -6,6 +6,7 @@ import pytest
 import shapely
 
 from layers.database import Connection
+from layers.errors import LimitExceeded
 from layers.features import (
     at_place,
     candidates,
@@ -66,11 +67,11 @@ def test_pieces_together_are_the_feature(connection: Connection, content_id: int
 
 def test_coverage_near_boxes_is_the_coverage_there(connection: Connection, content_id: int) -> None:
     box = (109.8, 18.8, 110.2, 19.2)
-    (near,) = coverage_near(connection, [content_id], [box]).values()
+    (near,) = coverage_near(connection, {content_id: [box]}).values()
     window = shapely.box(*box)
     expected = shapely.box(109.9, 18.9, 111, 20).intersection(window)
     assert shapely.from_wkb(near).intersection(window).equals(expected)
-    away = coverage_near(connection, [content_id], [(108, 18, 108.1, 18.1)])
+    away = coverage_near(connection, {content_id: [(108, 18, 108.1, 18.1)]})
     assert shapely.from_wkb(away[content_id]).is_empty
 
 
@@ -82,6 +83,28 @@ def test_at_a_place(connection: Connection, content_id: int) -> None:
     assert at_place(connection, [content_id], 110.0101, 19.005, 0.001) == []
     assert covered_at(connection, [content_id], 110.2, 19.0) == {content_id}
     assert covered_at(connection, [content_id], 109.0, 19.0) == set()
+
+
+def test_many_features_of_one_layer_hide_no_other(
+    connection: Connection, publish_layer: Any
+) -> None:
+    lines = [shapely.LineString([(110, 19 + i / 1e5), (110.1, 19 + i / 1e5)]) for i in range(400)]
+    publish_layer("coastline", lines)
+    publish_layer(REDLINE, [shapely.box(109.9, 18.9, 110.2, 19.2)])
+    contents = [
+        number for (number,) in connection.execute("SELECT content_id FROM library.layer_in_force")
+    ]
+    found = at_place(connection, contents, 110.05, 19.002, 0.05)
+    assert len({one["content_id"] for one in found}) == 2
+
+
+def test_a_site_over_the_province_is_refused(
+    connection: Connection, content_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("layers.features.MOST_PIECES", 3)
+    with pytest.raises(LimitExceeded) as refused:
+        candidates(connection, {content_id: [(107, 17, 112, 21)]})
+    assert refused.value.code == "site-too-large"
 
 
 def test_version_moves_with_every_publish(connection: Connection, publish_layer: Any) -> None:

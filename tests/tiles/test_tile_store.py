@@ -57,6 +57,14 @@ def test_the_store_stays_in_its_bound() -> None:
     assert again, "the oldest went"
 
 
+def test_empty_tiles_go_in_their_turn() -> None:
+    store, made = TileStore(max_bytes=50_000), []
+    for number in range(1000):
+        store.fetch([number], 1, 0, 0, lambda: b"")
+    store.fetch([0], 1, 0, 0, lambda: made.append(1) or b"")
+    assert made
+
+
 @pytest.mark.parametrize(
     "tile", [(0, 1, 0), (5, 32, 0), (5, 0, 32), (23, 0, 0), (-1, 0, 0), (5, -1, 0), (5, 2**63, 0)]
 )

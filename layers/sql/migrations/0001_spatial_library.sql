@@ -185,6 +185,39 @@ END $$;
 CREATE TRIGGER feature_published_is_immutable BEFORE INSERT OR UPDATE OR DELETE ON library.feature
 FOR EACH ROW EXECUTE FUNCTION library.refuse_change_of_published();
 
+-- What is derived from published content is as untouchable: without its pieces a redline is blank.
+CREATE TRIGGER overlay_piece_published_is_immutable
+BEFORE INSERT OR UPDATE OR DELETE ON library.overlay_piece
+FOR EACH ROW EXECUTE FUNCTION library.refuse_change_of_published();
+
+CREATE TRIGGER coverage_piece_published_is_immutable
+BEFORE INSERT OR UPDATE OR DELETE ON library.coverage_piece
+FOR EACH ROW EXECUTE FUNCTION library.refuse_change_of_published();
+
+CREATE FUNCTION library.guard_layer_content() RETURNS trigger
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF (
+        TG_OP = 'DELETE'
+        OR NEW.layer_id <> OLD.layer_id
+        OR NEW.state <> OLD.state
+        OR NEW.content_sha256 IS DISTINCT FROM OLD.content_sha256
+        OR NEW.feature_count IS DISTINCT FROM OLD.feature_count
+        OR NOT NEW.coverage IS NOT DISTINCT FROM OLD.coverage
+    ) AND EXISTS (
+        SELECT FROM library.edition_layer AS el
+        INNER JOIN library.edition AS e ON e.id = el.edition_id
+        WHERE el.content_id = OLD.id AND e.state <> 'draft'
+    ) THEN
+        RAISE EXCEPTION 'content % belongs to a published edition and cannot change', OLD.id
+            USING ERRCODE = 'restrict_violation';
+    END IF;
+    RETURN CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
+END $$;
+
+CREATE TRIGGER layer_content_published_is_immutable BEFORE UPDATE OR DELETE ON library.layer_content
+FOR EACH ROW EXECUTE FUNCTION library.guard_layer_content();
+
 -- An edition leaves the draft state by publishing only and never comes back to it.
 CREATE FUNCTION library.guard_edition_state() RETURNS trigger
 LANGUAGE plpgsql AS $$
