@@ -17,6 +17,10 @@ from layers.text import Text
 
 _BLOCK_BYTES: Final = 1 << 24
 _LONGEST_CRS: Final = 4096
+# Possessive and with an optional closing quote: a string that never ends is one token, tried once.
+_STRING: Final = rb'"(?:[^"\\]|\\.)*+"?+'
+_OBJECT_TOKENS: Final = re.compile(_STRING + rb"|[{}]", re.DOTALL)
+_TOKENS: Final = re.compile(_STRING + rb"|[{}\[\]]", re.DOTALL)
 
 # Also spelt with escapes: GDAL's parser decodes them before it compares names.
 _CRS_MEMBER: Final = re.compile(
@@ -116,7 +120,7 @@ def _crs_members(path: Path) -> list[tuple[int, bytes]]:
 def _object_at(text: bytes, start: int) -> bytes:
     """The JSON object that begins there, braces in strings not counted."""
     depth = 0
-    for token in re.finditer(rb'"(?:[^"\\]|\\.)*"|[{}]', text[start : start + _LONGEST_CRS]):
+    for token in _OBJECT_TOKENS.finditer(text[start : start + _LONGEST_CRS]):
         depth += {b"{": 1, b"}": -1}.get(token.group(), 0)
         if depth == 0:
             return text[start : start + token.end()]
@@ -137,7 +141,7 @@ def _is_at_top(path: Path, start: int, end: int) -> bool:
 
 def _depth(text: bytes) -> int:
     depth = 0
-    for token in re.finditer(rb'"(?:[^"\\]|\\.)*"|[{}\[\]]', text):
+    for token in _TOKENS.finditer(text):
         byte = token.group()
         depth += 1 if byte in (b"{", b"[") else -1 if byte in (b"}", b"]") else 0
     return depth

@@ -3,6 +3,7 @@
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from layers.errors import CrsRefused, UnreadableFile
 from layers.readers import open_source, stream
+from layers.readers.geojson import _depth, _object_at
 
 FEATURE = {
     "type": "Feature",
@@ -163,3 +165,38 @@ def test_nothing_to_read_is_an_error(tmp_path: Path, text: str) -> None:
 
     with pytest.raises(UnreadableFile):
         read(path, tmp_path / "job")
+
+
+ENDLESS = b'"' + b'\\"' * 100_000
+
+
+def test_a_string_that_never_ends_is_read_once() -> None:
+    """Tried again from each of its escaped quotes it took minutes."""
+    begin = time.monotonic()
+
+    assert _depth(b"{" + ENDLESS) == 1
+    assert _depth(b"{" + ENDLESS + b"\\\n}") == 1
+    with pytest.raises(UnreadableFile):
+        _object_at(b"{" + ENDLESS, 0)
+
+    assert time.monotonic() - begin < 1.0
+
+
+def test_a_file_with_such_a_string_before_its_crs_is_judged_at_once(tmp_path: Path) -> None:
+    crs = b'"crs": {"type": "name", "properties": {"name": "EPSG:4490"}}'
+    path = tmp_path / "plan.geojson"
+    path.write_bytes(b'{"a": ' + ENDLESS + b'\\\n", ' + crs + b"}")
+    begin = time.monotonic()
+
+    with pytest.raises(UnreadableFile):
+        read(path, tmp_path / "job")
+
+    assert time.monotonic() - begin < 1.0
+
+
+def test_braces_and_quotes_in_strings_are_not_counted() -> None:
+    raw = b'{"a": "}\\"}", "b": {"c": "\\\\"}}'
+
+    assert _object_at(raw + b", {}", 0) == raw
+    assert _depth(raw) == 0
+    assert _depth(b'{"[\\"{": [') == 2
