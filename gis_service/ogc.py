@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -18,8 +19,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gis_service.library import InForce, Library
+from gis_service.problems import problem
 from gis_service.processes import PROCESSES
 from layers.catalog import Layer, Plan
+from layers.text import Text
 
 if TYPE_CHECKING:
     from pygeoapi.api import API
@@ -240,11 +243,31 @@ def call(
         headers, status, content = api.get_format_exception(asked)
     else:
         headers, status, content = handler(api, asked, *args)
+    if int(status) >= 400:
+        return _as_problem(request, int(status), content)
     answer = Response(content, status_code=int(status))
     for header, value in headers.items():
         if header.lower() not in ("x-powered-by", "content-length"):
             answer.headers[header] = value
     return answer
+
+
+_CODES_ZH: Final = {
+    "NotFound": "不存在",
+    "NoSuchProcess": "没有这个处理服务",
+    "InvalidParameterValue": "参数值无效",
+}
+
+
+def _as_problem(request: Request, status: int, content: str | bytes) -> Response:
+    """pygeoapi's exception as a problem of ours, in both languages."""
+    try:
+        fault = orjson.loads(content)
+        code, said = str(fault["code"]), str(fault["description"])
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        code, said = "ogc-exception", HTTPStatus(status).phrase
+    chinese = _CODES_ZH.get(code, "请求无法处理")
+    return problem(request, HTTPStatus(status), code, Text(zh=f"{chinese}：{said}", en=said))
 
 
 def change_json(answer: Response, change: Callable[[dict[str, Any]], None]) -> Response:

@@ -108,6 +108,9 @@ def answer_http_error(request: Request, error: Exception) -> Response:
         HTTPStatus.NOT_FOUND: Text(
             zh="此地址没有内容；见 / 与 /ogc。", en="Nothing at this address; see / and /ogc."
         ),
+        HTTPStatus.METHOD_NOT_ALLOWED: Text(
+            zh="此地址不接受这种请求方法。", en="This address does not take this method."
+        ),
     }
     detail = texts.get(status, Text(zh=error.detail, en=error.detail))
     headers = dict(error.headers) if error.headers else None

@@ -1,4 +1,4 @@
-"""Descriptions of the OGC processes; their execution is ``gis_service.routes.executions``."""
+"""Descriptions of the OGC processes; their execution is ``gis_service.routes.checks``."""
 
 from typing import Any, Final
 

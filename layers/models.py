@@ -86,6 +86,7 @@ class LayerContent(Model):
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     layer_id: Mapped[str] = mapped_column(ForeignKey("library.layer.id"))
     state: Mapped[str]
+    accuracy_m: Mapped[float]
     feature_count: Mapped[int | None] = mapped_column(BigInteger)
     content_sha256: Mapped[str | None]
     coverage: Mapped[Any | None] = mapped_column(_geometry("MULTIPOLYGON", 4490))

@@ -15,11 +15,23 @@ app = typer.Typer(help="The rule set.", no_args_is_help=True)
 
 
 @app.command()
-def lint() -> None:
+def lint(
+    json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
     """Read the rule set and say what is wrong with it. Example: gis-service rules lint"""
     from planning_rules.rule_set import load_rule_set
 
     rule_set = load_rule_set(Settings().config_dir / "rules")
+    if json:
+        show_json(
+            {
+                "id": rule_set.id,
+                "version": rule_set.version,
+                "sha256": rule_set.sha256,
+                "rules": [rule.id for rule in rule_set.rules],
+            }
+        )
+        return
     show(f"{rule_set.id} {rule_set.version}: {len(rule_set.rules)} rules, sha256 {rule_set.sha256}")
 
 

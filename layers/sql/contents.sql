@@ -3,8 +3,10 @@
 -- name: create_content
 -- The lock tells the sweep that this import lives; it ends with the connection.
 WITH created AS (
-    INSERT INTO library.layer_content (layer_id, source)
-    VALUES (%(layer_id)s, %(source)s)
+    INSERT INTO library.layer_content (layer_id, accuracy_m, source)
+    SELECT l.id, l.accuracy_m, %(source)s
+    FROM library.layer AS l
+    WHERE l.id = %(layer_id)s
     RETURNING id
 )
 SELECT

@@ -145,7 +145,7 @@ SELECT
     e.synthetic,
     el.content_id,
     c.content_sha256,
-    l.accuracy_m,
+    c.accuracy_m,
     c.feature_count
 FROM library.in_force AS f
 INNER JOIN library.edition AS e ON e.id = f.edition_id

@@ -93,6 +93,14 @@ def test_a_nul_character_is_a_bad_request(client: TestClient, path: str) -> None
     assert answer.json()["type"].endswith("nul-character")
 
 
+@pytest.mark.parametrize("path", ["/ogc/collections?f=xml", "/ogc/processes/nope"])
+def test_errors_of_the_ogc_frame_are_problems_too(client: TestClient, path: str) -> None:
+    answer = client.get(path, headers={"accept-language": "zh-CN"})
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["status"] == answer.status_code
+    assert any("\u4e00" <= letter <= "\u9fff" for letter in answer.json()["detail"])
+
+
 def test_a_string_that_never_ends_is_scanned_once(client: TestClient) -> None:
     body = b'{"inputs": {"submission": "' + b'\\"' * 400_000
     began = time.perf_counter()

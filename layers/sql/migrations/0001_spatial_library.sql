@@ -58,6 +58,8 @@ CREATE TABLE library.layer_content (
     id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     layer_id text NOT NULL REFERENCES library.layer (id),
     state text NOT NULL DEFAULT 'loading' CHECK (state IN ('loading', 'loaded', 'ready')),
+    -- As stated when it was imported: a later change of the catalogue changes no old verdict.
+    accuracy_m double precision NOT NULL CHECK (accuracy_m > 0),
     feature_count bigint,
     content_sha256 text,
     coverage geometry (MultiPolygon, 4490),
@@ -201,6 +203,7 @@ BEGIN
         TG_OP = 'DELETE'
         OR NEW.layer_id <> OLD.layer_id
         OR NEW.state <> OLD.state
+        OR NEW.accuracy_m <> OLD.accuracy_m
         OR NEW.content_sha256 IS DISTINCT FROM OLD.content_sha256
         OR NEW.feature_count IS DISTINCT FROM OLD.feature_count
         OR NOT NEW.coverage IS NOT DISTINCT FROM OLD.coverage
