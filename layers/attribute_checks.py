@@ -1,7 +1,9 @@
 """Attributes of a batch: types, code lists, required values, personal data in values.
 
 A value that cannot be read is left out and noted with row, field and value. Personal numbers are
-left out too, and their issue names the field, never the value.
+left out too, and their issue names the field, never the value. Where an attribute has a code list,
+rules select features by it: a value that is lost or not in the list would let a feature slip
+through a check, so its issue is blocking, though the row is kept.
 """
 
 import datetime
@@ -15,7 +17,7 @@ import pyarrow.compute as pc  # type: ignore[import-untyped]
 from layers.attribute_values import CONVERTERS, TYPE_NAMES, Unreadable, to_string
 from layers.catalog import Attribute, Catalog, CodeList, Layer
 from layers.field_map import FieldPlan
-from layers.import_issues import IssueLog
+from layers.import_issues import IssueLog, Severity
 from layers.text import Text
 
 _CANDIDATE: Final = r"[0-9]{17}[0-9Xx]|1[3-9][0-9]{9}"
@@ -24,6 +26,8 @@ _MOBILE: Final = re.compile(r"(?<![0-9A-Za-z])1[3-9][0-9]{9}(?![0-9A-Za-z])")
 _MOBILE_NUMBERS: Final = (13_000_000_000, 20_000_000_000)
 _CHECK_WEIGHTS: Final = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECK_DIGITS: Final = "10X98765432"
+_KEPT_CODES_PER_FIELD: Final = 100
+"""A file with codes of another scheme has an unknown one in every row; the count is whole."""
 
 
 Values = dict[str, list[Any]]
@@ -118,6 +122,7 @@ def _fill(
     issues: IssueLog,
 ) -> None:
     convert, name = CONVERTERS[attribute.type], attribute.name
+    severity: Severity = "advisory" if attribute.codes is None else "blocking"
     for index, raw in enumerate(values):
         if raw is None:
             continue
@@ -126,7 +131,7 @@ def _fill(
         except Unreadable:
             issues.add(
                 "bad-value",
-                "advisory",
+                severity,
                 Text(
                     zh=f"值无法读作{TYPE_NAMES[attribute.type].zh}，已留空。",
                     en=f"The value is no {TYPE_NAMES[attribute.type].en}; it was left out.",
@@ -162,14 +167,16 @@ def _check_codes(
             if code_list.find(str(value)) is None:
                 issues.add(
                     "unknown-code",
-                    "advisory",
+                    "blocking",
                     Text(
-                        zh=f"代码不在“{code_list.title.zh}”中。",
-                        en=f"The code is not in '{code_list.title.en}'.",
+                        zh=f"代码不在“{code_list.title.zh}”中；该行已保留，但规则无法按此归类。",
+                        en=f"The code is not in '{code_list.title.en}'; the row was kept, but "
+                        "rules cannot classify it.",
                     ),
                     row=first_row + index,
                     field=field_of.get(attribute.name, attribute.name),
                     value=value,
+                    kept_per_field=_KEPT_CODES_PER_FIELD,
                 )
 
 

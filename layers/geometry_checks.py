@@ -2,7 +2,8 @@
 
 What cannot be stored is refused with its reason and, where there is one, the position of the
 fault. Nothing is mended silently: with ``repair`` an invalid geometry is made valid
-(``method="structure"``) and an issue says by how much its area changed.
+(``method="structure"``) and an issue says by how much its area changed. A change worth more than
+a rounding is blocking: what a mended boundary lost would pass a check unseen.
 """
 
 import re
@@ -17,7 +18,7 @@ from layers.area import areas_m2
 from layers.catalog import GeometryKind
 from layers.crs import GRID_DEG, Box, Crs, GeometryArray, snap, to_storage
 from layers.geometry_faults import FAULTS_ZH, KIND_NAMES, REASONS
-from layers.import_issues import IssueLog
+from layers.import_issues import IssueLog, Severity
 from layers.readers import Batch
 from layers.text import Text
 
@@ -28,6 +29,8 @@ _DIMENSION: Final[dict[GeometryKind, int]] = {"point": 0, "line": 1, "polygon": 
 _POSITION: Final = re.compile(r"^(.*?)\[(\S+) (\S+)\]")
 WORLD: Final[Box] = (-180.0 - GRID_DEG, -90.0 - GRID_DEG, 180.0 + GRID_DEG, 90.0 + GRID_DEG)
 """With the width of the storage grid: real files hold longitudes such as -180.00000000000017."""
+_CHANGED_SHARE: Final = 0.01
+_CHANGED_M2: Final = 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,11 +210,11 @@ class _Work:
         reason: Text,
         place: str | None,
     ) -> None:
-        pair = to_storage(np.array([broken, mended], dtype=object), self.rules.crs)
-        before, after = areas_m2(pair)
+        after = float(areas_m2(to_storage(np.array([mended], dtype=object), self.rules.crs))[0])
+        before = _area_before(broken, mended, after)
         self.issues.add(
             code,
-            "advisory",
+            _severity_of_change(before, after),
             Text(
                 zh=f"{reason.zh}；已修复，面积由 {before:.2f} 变为 {after:.2f} 平方米。",
                 en=f"{reason.en}; repaired, area {before:.2f} m2 before and {after:.2f} m2 after.",
@@ -279,10 +282,11 @@ class _Work:
             broken = self.moved[position]
             mended = shapely.make_valid(broken, method="structure", keep_collapsed=False)
             self.moved[position] = mended
-            before, after = areas_m2([broken, mended])
+            after = float(areas_m2([mended])[0])
+            before = _area_before(broken, mended, after)
             self.issues.add(
                 "conversion-mended",
-                "advisory",
+                _severity_of_change(before, after),
                 Text(
                     zh="坐标转换使图形自相接触；已修正，"
                     f"面积由 {before:.2f} 变为 {after:.2f} 平方米。",
@@ -325,6 +329,23 @@ class _Work:
                 row=self.batch.first_row + int(indices[position]),
                 field="geometry",
             )
+
+
+def _area_before(broken: shapely.Geometry, mended: shapely.Geometry, after_m2: float) -> float:
+    """Area of an invalid geometry in m2, by the ratio of both in the plane of their coordinates.
+
+    ``areas_m2`` wants valid geometries: the densifying in it mends others silently, so that before
+    and after would always be equal. Lobes of a ring that crosses itself count against each other
+    here, and a strip that two parts share counts twice.
+    """
+    whole = float(shapely.area(mended))
+    return after_m2 * float(shapely.area(broken)) / whole if whole else 0.0
+
+
+def _severity_of_change(before_m2: float, after_m2: float) -> Severity:
+    """Blocking where a geometry lost or gained more than 1 percent of its area, or 100 m2."""
+    allowed_m2 = min(_CHANGED_SHARE * before_m2, _CHANGED_M2)
+    return "advisory" if abs(after_m2 - before_m2) <= allowed_m2 else "blocking"
 
 
 def _without_needless_multi(geometries: GeometryArray) -> GeometryArray:

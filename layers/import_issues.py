@@ -1,7 +1,9 @@
 """Issues of an import: rows about rows. A bad value is data, not an exception.
 
-``blocking`` issues stand for rows that were refused; an edition with them is not published
-unless somebody accepts that with a reason. ``advisory`` ones tell what was changed or doubted.
+``blocking`` issues stand for rows that were refused and for what would let a check pass wrongly
+(unknown codes, geometries that a repair changed, a content that shrank); an edition with them is
+not published unless somebody accepts that with a reason. ``advisory`` ones tell what was changed
+or doubted.
 """
 
 import json
@@ -61,6 +63,7 @@ class IssueLog:
         """Start empty."""
         self.kept: list[Issue] = []
         self.counts: Counter[str] = Counter()
+        self._by_field: Counter[tuple[str, str | None]] = Counter()
         self.blocking = 0
 
     def add(
@@ -72,12 +75,14 @@ class IssueLog:
         row: int | None = None,
         field: str | None = None,
         value: object = None,
+        kept_per_field: int = KEPT_PER_CODE,
     ) -> None:
-        """Note an issue; long values are cut."""
+        """Note an issue; long values are cut, ``kept_per_field`` of a kind are kept by field."""
         self.counts[code] += 1
         if severity == "blocking":
             self.blocking += 1
-        if self.counts[code] > KEPT_PER_CODE:
+        self._by_field[code, field] += 1
+        if self.counts[code] > KEPT_PER_CODE or self._by_field[code, field] > kept_per_field:
             return
         text = None if value is None else str(value)[:_LONGEST_VALUE].replace("\x00", "")
         self.kept.append(Issue(code, severity, reason, row, field, text))

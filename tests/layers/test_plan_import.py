@@ -21,7 +21,7 @@ from layers import contents, editions, plan_import
 from layers.catalog import Catalog
 from layers.crs import from_storage, parse_crs
 from layers.database import Connection, connect
-from layers.errors import BadInput, CrsRefused, GaveUp, UnreadableFile
+from layers.errors import BadInput, Conflict, CrsRefused, GaveUp, UnreadableFile
 from layers.plan_import import ImportReport, import_file
 from layers.sandbox import Sandbox
 
@@ -252,6 +252,37 @@ def test_repair_mends_and_says_so(run, connection: Connection, tmp_path: Path) -
     assert geometry.area == pytest.approx(0.01 * 0.01 / 2)
 
 
+def _overlapping(side: float, overlap: float) -> shapely.MultiPolygon:
+    """Two squares (degrees) as parts of one feature, which must not share a strip but do."""
+    second = shapely.box(110 + side - overlap, 19, 110 + 2 * side - overlap, 19 + side)
+    return shapely.MultiPolygon([shapely.box(110, 19, 110 + side, 19 + side), second])
+
+
+@pytest.mark.parametrize(
+    ("broken", "severity"),
+    [
+        # 1 m2 of 2.3 km2: a rounding.
+        (_overlapping(0.01, 0.00000001), "advisory"),
+        # 1,200 m2 of 233 km2: far from 1 percent, but a building's worth.
+        (_overlapping(0.1, 0.000001), "blocking"),
+        # 6 m2 of 233 m2: 2.5 percent.
+        (_overlapping(0.0001, 0.000005), "blocking"),
+        # Both halves of a bow-tie: its signed area was none.
+        (BOW_TIE, "blocking"),
+    ],
+)
+def test_a_repair_that_changes_the_area_blocks(  # type: ignore[no-untyped-def]
+    run, tmp_path: Path, broken: shapely.Polygon, severity: str
+) -> None:
+    assert not broken.is_valid
+
+    report = run(write(tmp_path / "a.gpkg", [broken]), repair=True)
+
+    assert [(i.code, i.severity) for i in report.issues] == [("geometry-repaired", severity)]
+    assert report.blocking == (severity == "blocking")
+    assert report.accepted == 1
+
+
 def test_the_place_of_a_refused_row_is_no_data(  # type: ignore[no-untyped-def]
     run, connection: Connection, tmp_path: Path
 ) -> None:
@@ -362,6 +393,43 @@ def test_values_are_read_by_the_type_of_their_attribute(  # type: ignore[no-unty
     assert (2, "RJL", "n/a", "bad-value") in found
     assert (2, "YDYHFLDM", "999999", "unknown-code") in found
     assert report.refused == 0
+    # Nothing is judged by a floor area ratio, much by a land use code.
+    severities = {i.code: i.severity for i in report.issues}
+    assert (severities["bad-value"], severities["unknown-code"]) == ("advisory", "blocking")
+
+
+def test_an_unknown_code_blocks_and_keeps_the_row(  # type: ignore[no-untyped-def]
+    run, connection: Connection, tmp_path: Path
+) -> None:
+    """A core zone written as 核心区 is selected by no rule: published unseen it would pass."""
+    path = write(tmp_path / "a.gpkg", [SQUARE], {"BSM": ["a"], "FQ": ["核心区"]})
+
+    report = run(path, plan_id="nature-reserve-plan", layer_id=None)
+
+    assert blocking(report) == [(1, "unknown-code")]
+    assert (report.accepted, report.blocking) == (1, 1)
+    assert stored(connection, report)[0][1]["zone"] == "核心区"
+    with pytest.raises(Conflict) as caught:
+        editions.publish(connection, "nature-reserve-plan")
+    assert caught.value.code == "blocking-issues"
+
+
+def test_a_coded_value_that_cannot_be_read_blocks(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    path = write(tmp_path / "a.gpkg", [SQUARE] * 2, {"BSM": ["a", "b"], "GDDB": ["5", "五等"]})
+
+    report = run(path, layer_id="permanent_basic_farmland")
+
+    assert (report.accepted, blocking(report)) == (2, [(2, "bad-value")])
+
+
+def test_of_unknown_codes_the_first_hundred_of_a_field_are_shown(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    count = 150
+    columns = {"HXBM": [f"R{n}" for n in range(count)], "HXLX": ["?"] * count}
+
+    report = run(write(tmp_path / "a.gpkg", [SQUARE] * count, columns))
+
+    assert (report.issue_counts["unknown-code"], report.blocking) == (count, count)
+    assert [row for row, code in blocking(report) if code == "unknown-code"] == list(range(1, 101))
 
 
 def test_a_missing_required_value_refuses_the_row(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
