@@ -13,6 +13,7 @@ import shapely
 
 from layers.text import Text
 from planning_rules.condition import holds, parse_condition
+from planning_rules.contact import joined
 from planning_rules.finding import Figure, TestResult
 from planning_rules.overlay import (
     LayerOverlay,
@@ -65,21 +66,33 @@ class Case:
 
     def doubts(self, measured: Measured) -> tuple[Text, ...]:
         """What keeps the rule from passing although no conflict was measured."""
-        found = []
         strips = any(patch.kind == "accuracy-difference" for patch in measured.patches)
-        if strips and self.rule.rigidity == "rigid":
-            found.append(_ACCURACY)
+        doubted = strips and self.rule.rigidity == "rigid"
+        return (*((ACCURACY_DOUBT,) if doubted else ()), *self.filter_doubts())
+
+    def filter_doubts(self, *, together: bool = True) -> tuple[Text, ...]:
+        """The doubt about features that the filter may or may not admit.
+
+        They are measured together with the admitted ones: a strip of an unclear feature beside a
+        strip of an admitted one may be wide enough with it.
+        """
         admitted = self.selected()
-        if None in admitted.values():
-            unclear = measure_shared(
-                self.site, self.overlay, self.tolerance, lambda f: admitted[f.fid] is None
-            )
-            if unclear.features_with("conflict"):
-                found.append(_unclear_features(self.rule.target.filter or ""))
-        return tuple(found)
+        unclear = {f.feature_id for f in self.overlay.features if admitted[f.fid] is None}
+        if not unclear:
+            return ()
+        possible = measure_shared(
+            self.site, self.overlay, self.tolerance, lambda f: admitted[f.fid] is not False,
+            together=together,
+        )  # fmt: skip
+        concerned = possible.features_with("conflict")
+        if self.rule.rigidity == "rigid":
+            concerned |= possible.features_with("accuracy-difference")
+        if not unclear & concerned:
+            return ()
+        return (_unclear_features(self.rule.target.filter or ""),)
 
 
-_ACCURACY: Final = Text(
+ACCURACY_DOUBT: Final = Text(
     zh="存在宽度不超过数据综合标称精度的条带，刚性管控须人工复核。",
     en="A strip is not wider than the combined stated accuracy of the data; a rigid line needs "
     "manual review.",
@@ -153,7 +166,8 @@ def check_within(case: Case) -> TestResult:
         raise TypeError("no within test")
     site, overlay = case.site, case.overlay
     admitted = case.selected()
-    bodies = [p.body for p in overlay.shared if p.body is not None and admitted[p.feature.fid]]
+    chosen = [part for part in overlay.shared if admitted[part.feature.fid]]
+    bodies = [p.body for p in joined(site, overlay, chosen) if p.body is not None]
     outside: Any = site.geometry
     if bodies:
         outside = difference(outside, union(np.array(bodies, dtype=object)))

@@ -90,7 +90,7 @@ def check_limits(case: Case) -> TestResult:
         for parcel in parcels
         for limit in case.rule.test.limits or ()
     ]
-    doubts = []
+    doubts = list(case.filter_doubts(together=False))
     decided = []
     for detail in details:
         if not detail.pop("strip"):
@@ -99,10 +99,10 @@ def check_limits(case: Case) -> TestResult:
             doubts.append(_strip_doubt(detail))
     if not decided:
         nothing = Text(
-            zh="项目范围内没有规划地块，无指标可核。",
-            en="No plan parcel lies under the site; there is nothing to limit.",
+            zh="项目范围内没有可核查的规划地块，无法核查指标。",
+            en="No plan parcel is known to lie under the site; its limits cannot be checked.",
         )
-        return TestResult("holds", nothing, patches=measured.patches, doubts=tuple(doubts))
+        return TestResult("unknown", nothing, patches=measured.patches, doubts=tuple(doubts))
     open_parcels = {d["feature_id"] for d in decided if d["result"] != "holds"}
     worst = min(decided, key=lambda d: _ORDER[d["result"]])
     return TestResult(

@@ -75,8 +75,9 @@ class Site:
 class SharedPart:
     """What the site and one feature have in common.
 
-    ``body`` has the full dimension (area of an area); ``contact`` is all that is lower (a shared
-    edge or corner) and exists only where there is no body. ``area_m2`` is the area of the body.
+    ``body`` has the full dimension (area of an area; the crossings of two lines are points);
+    ``contact`` is all that is lower (a shared edge or corner), or the run of a line along the
+    boundary of an area. ``area_m2`` is the area of the body.
     """
 
     feature: TargetFeature
@@ -163,6 +164,8 @@ def _shared_parts(
         body, contact = _body_and_contact(cut[mine], dimension)
         if body is not None and dimension < 2:
             body, contact = _without_boundary(site, body, pieces[mine])
+        elif contact is not None and site.dimension == 1:
+            body, contact = _crossing(site, contact, pieces[mine])
         result.append(SharedPart(features[index], body, contact))
     return tuple(result)
 
@@ -204,7 +207,51 @@ def _without_boundary(
     parts = parts[shapely.get_dimensions(parts) == site.dimension]
     if len(parts) == 0 or bool(shapely.is_empty(parts).all()):
         return None, body
-    return shapely.union_all(parts), None
+    through = shapely.union_all(parts)
+    along = shapely.get_parts(difference(body, through))
+    along = along[shapely.get_dimensions(along) == site.dimension]
+    along = along[~shapely.is_empty(along)]
+    return through, (shapely.union_all(along) if len(along) else None)
+
+
+def _crossing(
+    site: Site, contact: BaseGeometry, pieces: GeometryArray
+) -> tuple[BaseGeometry | None, BaseGeometry | None]:
+    """A line that crosses a line meets it; where either only ends on the other it touches."""
+    lines = pieces[shapely.get_dimensions(pieces) == 1]
+    if len(lines) == 0:
+        return None, contact
+    points = interior_crossings(site, contact, dangling_ends(lines))
+    if len(points) == 0:
+        return None, contact
+    return shapely.union_all(points), None
+
+
+def interior_crossings(
+    site: Site, contact: BaseGeometry, ends: npt.NDArray[np.float64]
+) -> GeometryArray:
+    """The points of a contact that are no end of the site's lines nor one of ``ends``."""
+    parts: GeometryArray = shapely.get_parts(contact)
+    parts = parts[(shapely.get_dimensions(parts) == 0) & ~shapely.is_empty(parts)]
+    all_ends = np.vstack([ends, dangling_ends(np.array([site.geometry], dtype=object))])
+    if len(parts) == 0 or len(all_ends) == 0:
+        return parts
+    distances = shapely.distance(parts, shapely.union_all(shapely.points(all_ends)))
+    inner: GeometryArray = parts[distances > GRID_DEG]
+    return inner
+
+
+def dangling_ends(lines: GeometryArray) -> npt.NDArray[np.float64]:
+    """The ends (lon/lat) where one line alone ends; cuts between pieces are none."""
+    parts = shapely.get_parts(lines)
+    both = np.vstack(
+        [shapely.get_coordinates(shapely.get_point(parts, place)) for place in (0, -1)]
+    )
+    _, first, counts = np.unique(
+        np.round(both / GRID_DEG), axis=0, return_index=True, return_counts=True
+    )
+    ends: npt.NDArray[np.float64] = both[first[counts == 1]]
+    return ends
 
 
 def intersection(one: Any, other: Any) -> Any:

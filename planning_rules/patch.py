@@ -23,11 +23,15 @@ from shapely.geometry.base import BaseGeometry
 from layers.area import area_m2, areas_m2, length_m, total_m2
 from layers.text import Text
 from planning_rules.canonical_json import geometry_json
+from planning_rules.contact import joined
 from planning_rules.overlay import LayerOverlay, SharedPart, Site, TargetFeature, union
 from planning_rules.rule_set import ResolvedTolerance
 from planning_rules.width import close_gaps, narrower_than, width_m
 
 PatchKind = Literal["conflict", "accuracy-difference", "sliver", "touch"]
+_NOBODY: Final = TargetFeature(-1, "", {}, ())
+"""The owner of what lies outside all features."""
+
 _KINDS: Final[tuple[PatchKind, ...]] = ("conflict", "accuracy-difference", "sliver")
 
 
@@ -134,6 +138,8 @@ def measure_shared(
     classified alone (limits of a parcel: a strip of the neighbour is the neighbour's matter).
     """
     chosen = [part for part in overlay.shared if choose(part.feature)]
+    if together:
+        chosen = joined(site, overlay, chosen)
     bodies = [part for part in chosen if part.body is not None]
     groups = _by_dimension(bodies) if together else [[part] for part in bodies]
     patches = [_touch(overlay, p, p.contact) for p in chosen if p.contact is not None]
@@ -158,8 +164,7 @@ def measure_outside(
     site: Site, overlay: LayerOverlay, outside: BaseGeometry, tolerance: ResolvedTolerance
 ) -> Measured:
     """Measure a part of the site that lies outside all features (rules of kind ``within``)."""
-    nobody = TargetFeature(-1, "", {}, ())
-    part = SharedPart(nobody, outside, None, area_m2(outside))
+    part = SharedPart(_NOBODY, outside, None, area_m2(outside))
     patches, amounts = [], dict.fromkeys(_KINDS, 0.0)
     for kind, found, amount in _classify_group(site, overlay, [part], tolerance):
         patches.extend(found)
@@ -241,7 +246,7 @@ def _patch(
         kind=kind,
         layer=overlay.target.layer,
         edition=overlay.target.edition,
-        feature_id=part.feature.feature_id or None,
+        feature_id=None if part.feature is _NOBODY else part.feature.feature_id,
         code=code_of(part.feature),
         area_m2=area,
         width_m=width,
