@@ -9,6 +9,7 @@ another machine. Peers: stock pygeoapi (PostgreSQL provider), tipg, ogr2ogr.
 
 import argparse
 import datetime
+import http.client
 import json
 import os
 import platform
@@ -209,18 +210,23 @@ def _tipg_ms(dsn: str) -> float:
 
 
 def bench_tiles(base: str) -> list[Row]:
-    with httpx2.Client(timeout=60) as client:
-        tile = httpx2.get(f"{base}/tiles/{LAYER}.json").json()["tiles"][0]
-        west, south = 110.28, 19.90
-        cold, warm, sizes = [], [], []
-        for step in range(40):
-            x, y = _tile_of(west + step * 0.003, south + step * 0.002, 14)
-            url = tile.format(z=14, x=x, y=y)
-            began = time.perf_counter()
-            answer = client.get(url)
-            cold.append((time.perf_counter() - began) * 1000)
-            warm += timed_ms(lambda url=url: client.get(url), 3)
-            sizes.append(int(answer.headers.get("content-length", 0)))
+    """With http.client: httpx2 costs five times what a stored tile does."""
+    place = urllib.parse.urlsplit(base)
+    client = http.client.HTTPConnection(place.hostname or "localhost", place.port)
+    template = httpx2.get(f"{base}/tiles/{LAYER}.json").json()["tiles"][0].removeprefix(base)
+    cold, warm, sizes = [], [], []
+
+    def fetch(path: str) -> int:
+        client.request("GET", path, headers={"Accept-Encoding": "gzip"})
+        return len(client.getresponse().read())
+
+    for step in range(40):
+        x, y = _tile_of(110.28 + step * 0.003, 19.90 + step * 0.002, 14)
+        path = template.format(z=14, x=x, y=y)
+        began = time.perf_counter()
+        sizes.append(fetch(path))
+        cold.append((time.perf_counter() - began) * 1000)
+        warm += timed_ms(lambda path=path: fetch(path), 5)
     return [
         ("z14 tile, first request", f"p50 {p(cold, 0.5):.1f} ms", f"p95 {p(cold, 0.95):.1f} ms"),
         ("z14 tile, again", f"p50 {p(warm, 0.5):.2f} ms", f"p95 {p(warm, 0.95):.2f} ms"),
