@@ -11,9 +11,10 @@ from layers.crs import distance_m
 from layers.text import Text
 from planning_rules.finding import Figure, TestResult
 from planning_rules.kinds import Case
-from planning_rules.overlay import TargetFeature, intersection
+from planning_rules.overlay import TargetFeature, difference, intersection, polygon_parts
 from planning_rules.patch import Patch
 from planning_rules.rule import Rule
+from planning_rules.width import narrower_than
 
 _PLANE_SLACK: Final = 1.03
 """The local plane of a site of 200 km is out by up to 1 %; candidates are chosen with room."""
@@ -35,6 +36,8 @@ def check_distance(case: Case) -> TestResult:
     if asked is None:
         raise TypeError("no distance test")
     found, doubts = _nearest_by_class(case)
+    if _data_ends_near(case, max(q.value for q in asked.minima())):
+        doubts = (*doubts, _NO_DATA_NEAR)
     if not found:
         least = max(q.value for q in asked.minima())
         return TestResult(
@@ -63,6 +66,40 @@ def check_distance(case: Case) -> TestResult:
         patches=tuple(_distance_patch(case, nearest) for nearest in fails),
         doubts=doubts,
     )
+
+
+_NO_DATA_NEAR: Final = Text(
+    zh="最小间距范围内有部分区域没有该图层数据，不能视为没有目标要素。",
+    en="There is no data for a part of the surroundings within the minimum distance; that is not "
+    "the same as no feature.",
+)
+_SAME_PLACE_M: Final = 0.005
+_MIN_WIDTH_M: Final = 0.02
+"""Narrower strips without data stem from cutting, as under the site itself."""
+
+
+def _data_ends_near(case: Case, minimum_m: float) -> bool:
+    """Whether a place in the region nearer than the minimum is not covered by the layer.
+
+    Holes are measured, not the site buffered: a buffer of a site of 100 000 vertices takes
+    minutes. What lies far off may be unread, and is farther than the minimum anyway.
+    """
+    target, plane = case.overlay.target, case.site.plane
+    if target.coverage is None:
+        return False
+    site = plane.to_metres(case.site.geometry)
+    west, south, east, north = site.bounds
+    far = minimum_m * _PLANE_SLACK
+    around = plane.to_degrees(shapely.box(west - far, south - far, east + far, north + far))
+    if target.region is not None:
+        around = intersection(around, shapely.box(*target.region))
+    holes = polygon_parts(difference(around, shapely.from_wkb(target.coverage)))
+    if len(holes) == 0:
+        return False
+    metres = plane.to_metres(holes)
+    metres = metres[~narrower_than(metres, _MIN_WIDTH_M)]
+    shapely.prepare(site)
+    return bool(shapely.dwithin(site, metres, minimum_m - _SAME_PLACE_M).any())
 
 
 def _nearest_by_class(case: Case) -> tuple[list[_Nearest], tuple[Text, ...]]:

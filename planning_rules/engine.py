@@ -30,7 +30,7 @@ from planning_rules.limits import check_limits
 from planning_rules.overlay import LayerOverlay, Site, TargetLayer, overlay_layer
 from planning_rules.rule import Consent, Exemption, Rule, TestKind
 from planning_rules.rule_set import CompatibilityMatrix, RuleSet
-from planning_rules.submission import DIMENSION_NAMES, Submission, number_or_none
+from planning_rules.submission import DIMENSION_NAMES, Submission
 
 _CHECKS: Final[Mapping[TestKind, Callable[[Case], TestResult]]] = {
     "overlap": check_overlap,
@@ -50,8 +50,7 @@ class Bench:
 
     def __init__(self, submission: Submission, targets: Mapping[str, TargetLayer]) -> None:
         """Prepare the site; layers are cut when they are first asked for."""
-        accuracy = number_or_none(submission.attributes.get("accuracy_m"))
-        self.site = Site.of(submission.geometry, max(accuracy or 0.0, 0.0))
+        self.site = Site.of(submission.geometry, submission.accuracy_m)
         self.targets = targets
         self._overlays: dict[str, LayerOverlay | Exception] = {}
 

@@ -41,7 +41,8 @@ class TargetLayer:
     """One layer as it is in force, cut down to what lies near the site.
 
     ``coverage`` (WKB, lon/lat) is where the layer speaks at all; None means that no edition is in
-    force. ``accuracy_m`` is the stated positional accuracy of the data set.
+    force. ``accuracy_m`` is the stated positional accuracy of the data set. ``region`` (west,
+    south, east, north in degrees) bounds where data can be expected at all.
     """
 
     layer: str
@@ -52,6 +53,7 @@ class TargetLayer:
     features: tuple[TargetFeature, ...] = ()
     plan: str | None = None
     synthetic: bool = False
+    region: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

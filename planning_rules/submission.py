@@ -21,6 +21,10 @@ from planning_rules.canonical_json import canonical, geometry_json, sha256_of
 from planning_rules.geojson import GeometryReader, json_fault, require_valid
 from planning_rules.search_boxes import boxes_around
 
+MOST_ACCURACY_M: Final = 1.0
+"""Demo policy: the authority must set how coarse a site survey may be. A strip not wider than the
+accuracy is no conflict, so an applicant's larger figure would switch rules off."""
+
 DIMENSION_NAMES: Final[tuple[Literal["point", "line", "area"], ...]] = ("point", "line", "area")
 
 
@@ -64,6 +68,12 @@ class Submission:
         """The area the applicant states, where it is a number."""
         value = self.attributes.get("declared_area_m2")
         return number_or_none(value)
+
+    @property
+    def accuracy_m(self) -> float:
+        """The stated accuracy of the boundary; 0 where none is stated or it is not credible."""
+        value = number_or_none(self.attributes.get("accuracy_m"))
+        return value if value is not None and 0 <= value <= MOST_ACCURACY_M else 0.0
 
     def search_boxes(self, margin_m: float) -> list[Box]:
         """Lon/lat boxes that together hold the site and its margin; a feature may meet several.
@@ -121,8 +131,21 @@ def read_submission(
         source_crs=crs.code,
         area_m2=area_m2(geometry),
         repairs=tuple(repairs),
-        notes=(*notes, _DATUM_NOTE),
+        notes=(*notes, *_accuracy_note(attributes), _DATUM_NOTE),
     )
+
+
+def _accuracy_note(attributes: Mapping[str, Any]) -> tuple[Remark, ...]:
+    given = attributes.get("accuracy_m")
+    value = number_or_none(given)
+    if given is None or (value is not None and 0 <= value <= MOST_ACCURACY_M):
+        return ()
+    text = Text(
+        en=f"'accuracy_m' was ignored (taken as 0): a number from 0 to {MOST_ACCURACY_M:g} m is "
+        "admitted.",
+        zh=f"“accuracy_m”未采用（按 0 计）：只接受 0～{MOST_ACCURACY_M:g} 米的数值。",
+    )
+    return (Remark("accuracy-ignored", text),)
 
 
 _DATUM_NOTE: Final = Remark(
@@ -187,26 +210,39 @@ def _member(feature: Any, at: str) -> tuple[str, Any, Mapping[str, Any]]:
 def _attributes(
     properties: list[Mapping[str, Any]],
 ) -> tuple[dict[str, Any], list[Remark]]:
-    """One set of attributes for all parcels; where parcels differ the value is unknown."""
+    """One set of attributes for all parcels.
+
+    Where parcels differ, or one does not say, the value is unknown: a parcel never borrows the
+    answer of its neighbour. Names and documents are joined, declared areas added up.
+    """
     merged: dict[str, Any] = {}
     notes = []
     for name in sorted({name for one in properties for name in one}):
-        values = [one[name] for one in properties if one.get(name) is not None]
-        distinct = {canonical(value): value for value in values}
-        if len(distinct) <= 1:
-            merged[name] = values[0] if values else None
-        elif name == "name":
-            merged[name] = "、".join(str(value) for value in distinct.values())
-        elif name == "declared_area_m2" and all(type(v) in (int, float) for v in values):
-            merged[name] = sum(values)
-        else:
-            merged[name] = None
+        values = [one.get(name) for one in properties]
+        agreed, merged[name] = _merge(name, values)
+        if not agreed:
             text = Text(
-                en=f"The parcels differ in '{name}'; it is taken as unknown.",
-                zh=f"各地块的“{name}”不一致，按未知处理。",
+                en=f"The parcels differ in '{name}', or one lacks it; it is taken as unknown.",
+                zh=f"各地块的“{name}”不一致或有缺失，按未知处理。",
             )
             notes.append(Remark("parcels-differ", text))
     return merged, notes
+
+
+def _merge(name: str, values: list[Any]) -> tuple[bool, Any]:
+    """Whether the parcels agree, and on what."""
+    given = {canonical(value): value for value in values if value is not None}
+    if name == "name" and given:
+        words = [str(value) for value in given.values()]
+        return True, next(iter(given.values())) if len(words) == 1 else "、".join(words)
+    if name == "documents" and given and all(isinstance(v, list) for v in given.values()):
+        documents = {canonical(one): one for value in given.values() for one in value}
+        return True, list(documents.values())
+    if len(given) == 1 and None not in values and name != "declared_area_m2":
+        return True, values[0]
+    if name == "declared_area_m2" and all(type(value) in (int, float) for value in values):
+        return True, values[0] if len(values) == 1 else sum(values)
+    return (not given or len(values) == 1), (values[0] if len(values) == 1 else None)
 
 
 def _locate(geometries: list[BaseGeometry], crs: Crs, region: Box) -> list[BaseGeometry]:

@@ -1,13 +1,16 @@
 """Cases in which something wrong once passed: every one is a violation or undetermined."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import shapely
 
+from planning_rules.canonical_json import geometry_json
 from planning_rules.overlay import TargetFeature, TargetLayer
 from planning_rules.rule_case import Shape
+from planning_rules.submission import read_submission
 
 Judged = Callable[..., Any]
 Zone = Callable[..., TargetLayer]
@@ -155,3 +158,77 @@ def test_a_feature_without_an_id_still_counts(judged: Judged) -> None:
     world = shapely.to_wkb(shapely.box(109, 18, 111, 20))
     layer = TargetLayer("zone", 1, None, 0.0, world, (TargetFeature(1, "", {"g": "I"}, (piece,)),))
     assert judged(table, SITE, layer).outcome == "violation"
+
+
+# Distances and places without data.
+REGION = (107.9, 17.6, 111.9, 20.7)
+
+
+def with_coverage(layer: TargetLayer, *holes: Any, **changes: Any) -> TargetLayer:
+    covered = shapely.box(*REGION)
+    for hole in holes:
+        covered = shapely.difference(covered, Shape(rectangle=hole).geometry())
+    return replace(layer, coverage=shapely.to_wkb(covered), **changes)
+
+
+@pytest.mark.parametrize(
+    ("hole", "expected"),
+    [
+        ((140, -500, 160, 600), "undetermined"),
+        ((299, -500, 310, 600), "undetermined"),
+        ((301, -500, 310, 600), "pass"),
+        ((150, -500, 150.01, 600), "pass"),
+        ((290, 290, 300, 300), "pass"),
+    ],
+    ids=["near", "just inside", "beyond", "a cut", "in the corner of the box only"],
+)
+def test_a_hole_in_the_data_within_the_minimum(
+    judged: Judged, zone_of: Zone, hole: Any, expected: str
+) -> None:
+    test = {"distance": {"min": "200 m"}}
+    assert judged(test, SITE, with_coverage(zone_of(), hole)).outcome == expected
+    near = zone_of({"line": ((130, -500), (130, 600))})
+    assert judged(test, SITE, with_coverage(near, hole)).outcome == "violation"
+
+
+def test_beyond_the_region_no_data_is_expected(judged: Judged, zone_of: Zone) -> None:
+    test = {"distance": {"min": "200 m"}}
+    edge = Shape(rectangle=(-900, -900, 150, 900)).geometry().bounds
+    cut = replace(zone_of(), coverage=shapely.to_wkb(shapely.box(*edge)))
+    assert judged(test, SITE, cut).outcome == "undetermined"
+    assert judged(test, SITE, replace(cut, region=edge)).outcome == "pass"
+
+
+# What the applicant says.
+@pytest.mark.parametrize("accuracy", [1e6, 1.01, -1, "coarse", True, [1]])
+def test_an_applicant_cannot_switch_rules_off_by_accuracy(
+    judged: Judged, zone_of: Zone, submit: Any, accuracy: Any
+) -> None:
+    finding = judged(OVERLAP, SITE, zone_of(SITE), {"accuracy_m": accuracy}, rigidity="elastic")
+    assert finding.outcome == "violation"
+    assert "accuracy-ignored" in [note.code for note in submit(SITE, accuracy_m=accuracy).notes]
+    assert [note.code for note in submit(SITE, accuracy_m=1.0).notes] == ["datum-not-provable"]
+
+
+def test_a_parcel_does_not_borrow_answers() -> None:
+    def parcel(west: float, **properties: Any) -> dict[str, Any]:
+        shape = Shape(rectangle=(west, 0, west + 50, 50)).geometry()
+        return {"type": "Feature", "properties": properties, "geometry": geometry_json(shape)}
+
+    one = {"document": "甲", "number": "1"}
+    two = {"document": "乙", "number": "2"}
+    collection = {
+        "type": "FeatureCollection",
+        "features": [
+            parcel(0, land_take=False, name="东", documents=[one], declared_area_m2=5, same=1),
+            parcel(300, documents=[one, two], same=1),
+        ],
+    }
+    submission = read_submission(collection, region_bbox=REGION)
+    assert submission.attributes == {
+        "land_take": None, "name": "东", "documents": [one, two], "declared_area_m2": None,
+        "same": 1,
+    }  # fmt: skip
+    noted = [note.text.en for note in submission.notes if note.code == "parcels-differ"]
+    assert len(noted) == 2
+    assert "'land_take'" in noted[1]
