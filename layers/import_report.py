@@ -1,6 +1,6 @@
 """The report of an import: what was read, accepted, mended, refused, and why."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -9,9 +9,11 @@ from layers.catalog import Layer, Plan
 from layers.crs_diagnosis import Shift
 from layers.import_issues import Issue
 from layers.import_rows import ReadResult
+from layers.text import Text
 
 _SHOWN_ISSUES: Final = 1_000
 _CRUDE_SHIFT_M: Final = 50.0
+_SHRUNK_SHARE: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +101,70 @@ def shift_issue(shift: Shift) -> Issue:
     return Issue("datum-shift-suspected", severity, shift.reason, value=value)
 
 
-def with_shift(report: ImportReport, shift: Shift) -> ImportReport:
-    """The report with the suspicion of a datum error in front."""
-    issue = shift_issue(shift)
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A new content against one that it will replace; shares are of the older one, None = none.
+
+    ``ids_vanished`` is None where ids cannot be compared (row numbers on either side).
+    """
+
+    features_before: int
+    features_after: int
+    area_m2_before: float
+    area_m2_after: float
+    ids_vanished: int | None
+    length_lost: float | None
+    extent_lost: float | None
+
+    def losses(self) -> dict[str, float]:
+        """Shares lost, by what they are shares of."""
+        features, area = self.features_before, self.area_m2_before
+        shares = {
+            "features": 1 - self.features_after / features if features else None,
+            "area": 1 - self.area_m2_after / area if area else None,
+            "length": self.length_lost,
+            "ids": self.ids_vanished / features if features and self.ids_vanished else None,
+            "extent": self.extent_lost,
+        }
+        return {name: share for name, share in shares.items() if share is not None}
+
+
+_LOSS_NAMES: Final = {
+    "features": Text(zh="要素数量", en="features"),
+    "area": Text(zh="总面积", en="area"),
+    "length": Text(zh="总长度", en="length"),
+    "ids": Text(zh="要素编号", en="feature ids"),
+    "extent": Text(zh="空间范围", en="extent"),
+}
+
+
+def shrunk_issue(comparison: Comparison) -> Issue | None:
+    """A blocking issue where more than a fifth is gone: a part of a file taken for the whole.
+
+    The coverage would still say that the layer has data where its features are missing.
+    """
+    losses = comparison.losses()
+    if all(share <= _SHRUNK_SHARE for share in losses.values()):
+        return None
+    lost = {name: share for name, share in losses.items() if share > 0}
+    counts = (comparison.features_before, comparison.features_after)
+    areas = (comparison.area_m2_before, comparison.area_m2_after)
+    shares_zh = "、".join(f"{_LOSS_NAMES[name].zh} {s:.1%}" for name, s in lost.items())
+    shares_en = ", ".join(f"{_LOSS_NAMES[name].en} {s:.1%}" for name, s in lost.items())
+    reason = Text(
+        zh=f"与现行版本相比缺失：{shares_zh}（要素 {counts[0]} → {counts[1]} 个，"
+        f"面积 {areas[0]:.2f} → {areas[1]:.2f} 平方米）。文件可能不完整。",
+        en=f"Against the edition in force there is missing: {shares_en} (features {counts[0]} -> "
+        f"{counts[1]}, area {areas[0]:.2f} -> {areas[1]:.2f} m2). The file may be incomplete.",
+    )
+    return Issue("content-shrunk", "blocking", reason, value=f"{counts[0]} -> {counts[1]}")
+
+
+def with_issues(report: ImportReport, found: Sequence[Issue]) -> ImportReport:
+    """The report with what the comparison with the edition in force found in front."""
     return replace(
         report,
-        issues=(issue, *report.issues)[:_SHOWN_ISSUES],
-        issue_counts={**report.issue_counts, issue.code: 1},
-        blocking=report.blocking + (issue.severity == "blocking"),
+        issues=(*found, *report.issues)[:_SHOWN_ISSUES],
+        issue_counts={**report.issue_counts, **{issue.code: 1 for issue in found}},
+        blocking=report.blocking + sum(issue.severity == "blocking" for issue in found),
     )

@@ -16,6 +16,7 @@ import numpy as np
 import pyogrio.raw
 import pytest
 import shapely
+import shapely.affinity
 
 from layers import contents, editions, plan_import
 from layers.catalog import Catalog
@@ -594,6 +595,70 @@ def test_a_shift_against_the_edition_in_force_is_noticed(  # type: ignore[no-unt
         "SELECT blocking_issues FROM library.layer_content WHERE id = %s", (report.content,)
     ).fetchone()
     assert open_issues == (1 if severity == "blocking" else 0,)
+
+
+ROW = [shapely.box(109 + n * 0.02, 19, 109.01 + n * 0.02, 19.01) for n in range(50)]
+HALVES = [shapely.box(b.bounds[0], 19, b.bounds[0] + 0.005, 19.01) for b in ROW]
+NAMES = [f"f{n}" for n in range(50)]
+OTHERS = [f"g{n}" for n in range(50)]
+
+SHRUNK: dict[str, tuple[list[shapely.Polygon], list[str], str | None]] = {
+    "the same": (ROW, NAMES, None),
+    "more": ([*ROW, shapely.box(110.5, 19, 110.6, 19.1)], [*NAMES, "x"], None),
+    "a tenth less": (ROW[:45], NAMES[:45], None),
+    "a tenth": (ROW[:5], NAMES[:5], "features 90.0%"),
+    "half the area": (HALVES, NAMES, "area 50.0%"),
+    "other names": (ROW, OTHERS, "feature ids 100.0%"),
+    "a third of other names": (ROW, [*NAMES[:33], *OTHERS[33:]], "feature ids 34.0%"),
+    "elsewhere": ([shapely.affinity.translate(b, 0, 0.5) for b in ROW], NAMES, "extent 100.0%"),
+}
+
+
+@pytest.mark.parametrize("name", SHRUNK)
+@pytest.mark.parametrize("valid_from", [DAY, datetime.date(2024, 1, 1)])
+def test_a_part_of_the_content_in_force_is_not_taken_for_the_whole(  # type: ignore[no-untyped-def]
+    run, own: Connection, connection: Connection, tmp_path: Path, name: str,
+    valid_from: datetime.date,
+) -> None:  # fmt: skip
+    """Also where the edition is back-dated before the one that it is compared with."""
+    shapes, names, words = SHRUNK[name]
+    run(write(tmp_path / "a.gpkg", ROW, {"HXBM": NAMES}), valid_from=datetime.date(2025, 1, 1))
+    editions.publish(connection, "overall-plan")
+
+    report = run(write(tmp_path / "b.gpkg", shapes, {"HXBM": names}), valid_from=valid_from)
+
+    found = [i for i in report.issues if i.code == "content-shrunk"]
+    assert len(found) == (words is not None)
+    if words is None:
+        return
+    assert found[0].severity == "blocking"
+    assert words in found[0].reason.en
+    assert f"{len(ROW)} → {len(shapes)}" in found[0].reason.zh
+    with pytest.raises(Conflict) as caught:
+        editions.publish(connection, "overall-plan")
+    assert caught.value.code == "blocking-issues"
+    assert editions.publish(connection, "overall-plan", accept_blocking="known") == report.edition
+
+
+def test_a_line_cut_short_is_noticed_by_its_length(  # type: ignore[no-untyped-def]
+    run, connection: Connection, tmp_path: Path
+) -> None:
+    options = {"plan_id": "marine-plan", "layer_id": "coastline"}
+    for end, blocked in ((110.0, 0), (109.4, 1)):
+        line = shapely.LineString([(109.0, 19.0), (end, 19.0)])
+        report = run(write(tmp_path / "a.gpkg", [line], {"BSM": ["a"]}), **options)
+        assert report.issue_counts.get("content-shrunk", 0) == blocked
+        editions.publish(connection, "marine-plan", accept_blocking="known")
+
+
+def test_row_numbers_are_not_compared(run, connection: Connection, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    path = write(tmp_path / "a.gpkg", ROW, {"HXMC": NAMES})
+    run(path)
+    editions.publish(connection, "overall-plan")
+
+    report = run(write(tmp_path / "b.gpkg", ROW, {"HXBM": NAMES}))
+
+    assert "content-shrunk" not in report.issue_counts
 
 
 def test_a_file_of_which_nothing_is_accepted_stores_nothing(  # type: ignore[no-untyped-def]
