@@ -13,7 +13,8 @@ def supplied_consents(
     """The documents that meet a requirement, and the requirements that none meets.
 
     A document counts when its title is the one asked for, its authority is the one asked for (if
-    one is named), and it is not dated after the day of the check. Titles are compared whole.
+    one is named), it can be traced (it has a number or a date), and it is not dated after the day
+    of the check. Titles are compared whole.
     """
     documents = attributes.get("documents")
     given = [d for d in documents if isinstance(d, Mapping)] if isinstance(documents, list) else []
@@ -30,10 +31,11 @@ def supplied_consents(
 
 
 def _counts(document: Mapping[str, Any], as_of: date) -> bool:
-    """A date, where one is given, must be readable and not lie in the future."""
-    given = document.get("date")
+    """A number or a date; a date that is given must be readable and not lie in the future."""
+    given, number = document.get("date"), document.get("number")
     if given is None:
-        return True
+        numbered = isinstance(number, int) and not isinstance(number, bool)
+        return numbered or bool(_word(number))
     try:
         return date.fromisoformat(str(given)) <= as_of
     except ValueError:

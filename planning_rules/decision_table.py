@@ -28,9 +28,9 @@ def check_decision_table(case: Case) -> TestResult:
             outcomes.append(outcome)
             inputs = {name: _shown(_input(name, case.attributes, feature)) for name in table.inputs}
             details.append({"feature_id": feature.feature_id, "inputs": inputs, "out": outcome})
-    worst: Outcome = max(outcomes, key=_RANK.index, default="pass")
+    worst: Outcome = max(outcomes, key=_RANK.index, default="undetermined" if concerned else "pass")
     doubts = list(case.doubts(measured))
-    if "undetermined" in outcomes:
+    if worst == "undetermined":
         doubts.append(_UNDECIDED)
     return TestResult(
         verdict="holds" if worst == "pass" else "unknown" if worst == "undetermined" else "fails",

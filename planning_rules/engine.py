@@ -1,6 +1,7 @@
 """The verdict: every rule, always run, in a fixed order of evaluation.
 
-1. Applicable? Out of validity, of another dimension or kind, or ``when`` false: not-applicable.
+1. Applicable? Ended without the successor it names: undetermined where the layer concerns the
+   site. Out of validity, of another dimension or kind, or ``when`` false: not-applicable.
    A NULL in ``when`` is undetermined (what was measured is still shown).
 2. Coverage: where the layer has no data, ``missing_data`` decides; never a pass.
 3. Measure on the union of the targets; 4. tolerance: patches kept or recorded.
@@ -31,6 +32,7 @@ from planning_rules.overlay import LayerOverlay, Site, TargetLayer, overlay_laye
 from planning_rules.rule import Consent, Exemption, Rule, TestKind
 from planning_rules.rule_set import CompatibilityMatrix, RuleSet
 from planning_rules.submission import DIMENSION_NAMES, Submission
+from planning_rules.succession import ended_finding, lacks_successor
 
 _CHECKS: Final[Mapping[TestKind, Callable[[Case], TestResult]]] = {
     "overlap": check_overlap,
@@ -84,27 +86,35 @@ def judge(
 def _judge_rule(
     submission: Submission, bench: Bench, rule: Rule, rule_set: RuleSet, as_of: date
 ) -> Finding:
+    if lacks_successor(rule, rule_set, as_of):
+        try:
+            return ended_finding(_case(submission, bench, rule, rule_set))
+        except Exception as error:  # as below
+            return _failed(rule, error)
     if (reason := _why_not_applicable(submission, rule, as_of)) is not None:
         return Finding(rule, "not-applicable", reason)
     applies = True if rule.subject.when is None else _holds(rule.subject.when, submission)
     if applies is False:
         return Finding(rule, "not-applicable", _when_false(rule.subject.when or ""))
     try:
-        overlay = bench.overlay(rule.target.layer)
-        case = Case(
-            site=bench.site,
-            attributes=submission.attributes,
-            area_m2=submission.area_m2,
-            overlay=overlay,
-            rule=rule,
-            tolerance=rule_set.tolerance_of(rule),
-            margin_m=rule.search_margin_m(),
-            matrix=_matrix(rule_set, rule),
-        )
+        case = _case(submission, bench, rule, rule_set)
         finding = _measured_finding(submission, case, rule_set, as_of)
     except Exception as error:  # a judgement never fails open, whatever went wrong
         return _failed(rule, error)
     return finding if applies else _unknown_when(finding, submission)
+
+
+def _case(submission: Submission, bench: Bench, rule: Rule, rule_set: RuleSet) -> Case:
+    return Case(
+        site=bench.site,
+        attributes=submission.attributes,
+        area_m2=submission.area_m2,
+        overlay=bench.overlay(rule.target.layer),
+        rule=rule,
+        tolerance=rule_set.tolerance_of(rule),
+        margin_m=rule.search_margin_m(),
+        matrix=_matrix(rule_set, rule),
+    )
 
 
 def _matrix(rule_set: RuleSet, rule: Rule) -> CompatibilityMatrix | None:

@@ -36,11 +36,14 @@ class Reading:
     note: Text | None = None
 
 
-def read_figure(value: Any, unit: str, *, from_plan: bool = False) -> Reading:
+def read_figure(
+    value: Any, unit: str, *, from_plan: bool = False, at_least: bool = False
+) -> Reading:
     """Read a figure in the unit of a limit (``1``, ``m`` or ``%``).
 
     A project's bare number in (0, 1] for a percent is a fraction (0.35 = 35 %); above 1 it is a
-    percent. Plans state percents, so there a bare fraction is ambiguous and not guessed.
+    percent. Plans state percents, so there a bare fraction is ambiguous and not guessed; nor is a
+    figure that must be ``at_least`` something, for 1 read as 100 % would satisfy every limit.
     """
     number, sign = _number(value)
     if number is None:
@@ -55,12 +58,20 @@ def read_figure(value: Any, unit: str, *, from_plan: bool = False) -> Reading:
     if sign == "" and 0 < number <= 1:
         if from_plan:
             return Reading(None, _problem(value))
+        if at_least:
+            return Reading(None, _AMBIGUOUS)
         note = Text(
             zh=f"{number:g} 按比例读作 {number * 100:g} %",
             en=f"{number:g} was read as the fraction {number * 100:g} %",
         )
         number = number * 100
     return Reading(number, None, note) if number <= 100 else Reading(None, _problem(value))
+
+
+_AMBIGUOUS: Final = Text(
+    zh="不大于 1 的数含义不明，请写 35 % 或 35",
+    en="a number up to 1 is ambiguous, write 35 % or 35",
+)
 
 
 def _number(value: Any) -> tuple[float | None, str]:
@@ -122,7 +133,8 @@ _ORDER: Final = {"fails": 0, "unknown": 1, "holds": 2}
 def _compare(case: Case, limit: Limit, parcel: TargetFeature) -> dict[str, Any]:
     """One figure of the project against one bound of one parcel."""
     bound_name = limit.bound.removeprefix("target.")
-    value = read_figure(case.attributes.get(limit.attribute), limit.unit)
+    given = case.attributes.get(limit.attribute)
+    value = read_figure(given, limit.unit, at_least=limit.op == ">=")
     bound = read_figure(parcel.attributes.get(bound_name), limit.unit, from_plan=True)
     detail: dict[str, Any] = {
         "feature_id": parcel.feature_id,

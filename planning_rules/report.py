@@ -69,6 +69,11 @@ _VERDICTS: Final = {
     ),
 }
 
+_NOTHING_CHECKED: Final = Text(
+    zh="无法判定：没有任何规则适用于该项目和核查日期，未作核查",
+    en="Undetermined: no rule applies to this project on this day, so nothing was checked",
+)
+
 
 def build_report(
     submission: Submission,
@@ -87,7 +92,9 @@ def build_report(
     """
     bench = Bench(submission, targets)
     findings = judge(submission, targets, rule_set, as_of, bench)
-    outcome = worst("pass", *(finding.outcome for finding in findings))
+    outcome = worst(*(finding.outcome for finding in findings))
+    if outcome == "not-applicable":  # a report in which nothing was checked is no pass
+        outcome = "undetermined"
     report: dict[str, Any] = {
         "report_id": report_id,
         "created": created,
@@ -141,7 +148,8 @@ def _summary(outcome: str, findings: list[Finding]) -> Text:
         "pass": ("符合", "passed"), "not-applicable": ("不适用", "not applicable"),
     }  # fmt: skip
     named = [(counts[key], *words[key]) for key in words if key in counts]
-    verdict = _VERDICTS[outcome]
+    unused = all(finding.outcome == "not-applicable" for finding in findings)
+    verdict = _NOTHING_CHECKED if unused else _VERDICTS[outcome]
     return Text(
         zh=f"{verdict.zh}。共核查 {len(findings)} 条规则："
         + "，".join(f"{zh} {count}" for count, zh, _ in named)
@@ -171,17 +179,17 @@ def _submission(submission: Submission) -> dict[str, Any]:
 
 def _layers(bench: Bench, rule_set: RuleSet, findings: list[Finding]) -> list[dict[str, Any]]:
     """concerned / not-concerned / no-data for every layer that was given or that a rule reads."""
-    near = {
+    met = {
         patch.layer
         for finding in findings
-        if finding.result is not None and finding.rule.test.distance is not None
+        if finding.result is not None
         for patch in finding.result.patches
         if patch.kind == "conflict"
     }
     result = []
     for layer in sorted({*bench.targets, *rule_set.layers, COUNTY, CURRENT_USE}):
         target = bench.targets.get(layer)
-        state = "concerned" if layer in near else _state(bench, layer)
+        state = "concerned" if layer in met else _state(bench, layer)
         result.append(
             {"layer": layer, "edition": target.edition if target else None, "state": state}
         )
@@ -194,9 +202,10 @@ def _state(bench: Bench, layer: str) -> str:
     except Exception:  # a layer that cannot be measured counts as one without data
         return "no-data"
     bodies = [part.body for part in overlay.shared if part.body is not None]
-    concerned = bench.site.dimension < 2 and bool(bodies)
-    if not concerned and bodies:
-        metres = bench.site.plane.to_metres(np.array(bodies, dtype=object))
+    areas = [body for body in bodies if int(shapely.get_dimensions(body)) == 2]
+    concerned = len(areas) < len(bodies)
+    if not concerned and areas:
+        metres = bench.site.plane.to_metres(np.array(areas, dtype=object))
         concerned = not bool(narrower_than(metres, _SLIVER_M).all())
     if concerned:
         return "concerned"

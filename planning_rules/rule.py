@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Annotated, Any, Final, Literal, Self, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from layers.errors import BadConfiguration
 from layers.text import Text
@@ -37,6 +37,22 @@ def _as_text(value: object) -> object:
 
 Words = Annotated[str, BeforeValidator(_as_text)]
 ConditionText = Annotated[str, BeforeValidator(_as_text), Field(min_length=1)]
+
+
+def _at_least_0(unit: str, example: str) -> AfterValidator:
+    """A check of unit and sign: a width in hectares would make a whole site a sliver."""
+
+    def check(given: Quantity) -> Quantity:
+        if given.unit != unit or given.value < 0 or (unit == "%" and given.value > 100):
+            raise ValueError(f"a quantity like '{example}' is expected, not below 0")
+        return given
+
+    return AfterValidator(check)
+
+
+Width = Annotated[Quantity, _at_least_0("m", "0.02 m")]
+Area = Annotated[Quantity, _at_least_0("m2", "0 m2")]
+Share = Annotated[Quantity, _at_least_0("%", "15 %")]
 
 
 class Model(BaseModel):
@@ -86,6 +102,13 @@ class Subject(Model):
     plan_level: Words | None = None
     vertical_datum: Words | None = None
 
+    @model_validator(mode="after")
+    def _only_what_is_applied(self) -> Self:
+        for name in ("line_width", "vertical_datum"):
+            if getattr(self, name) is not None:
+                raise ValueError(f"{name} is not applied by this engine and must not be given")
+        return self
+
 
 class Target(Model):
     """The layer that the subject is held against; ``filter`` selects its features."""
@@ -94,19 +117,19 @@ class Target(Model):
     filter: ConditionText | None = None
     property: Words | None = None
     plan_level: Literal["overall", "special", "detailed"] | None = None
-    status: Words | None = None
+    status: Literal["in-force"] | None = None
 
 
 class OverlapTest(Model):
     """Holds when the shared area (length, count) is at most ``max_area``."""
 
-    max_area: Quantity
+    max_area: Area
 
 
 class WithinTest(Model):
     """Holds when the area outside all targets together is at most ``max_outside_area``."""
 
-    max_outside_area: Quantity
+    max_outside_area: Area
 
 
 class MinimumByClass(Model):
@@ -173,8 +196,8 @@ class DecisionTable(Model):
 class MaxShare(Model):
     """Largest shares (percent of the subject) by matrix value."""
 
-    forbidden: Quantity
-    conditional: Quantity
+    forbidden: Share
+    conditional: Share
     of: Literal["subject"] = "subject"
 
 
@@ -185,6 +208,12 @@ class CompatibilityTest(Model):
     default: UseVerdict = "forbidden"
     max_share: MaxShare
     crosswalk: tuple[Words, ...] = ()
+
+    @model_validator(mode="after")
+    def _no_crosswalk(self) -> Self:
+        if self.crosswalk:
+            raise ValueError("crosswalk is not applied by this engine and must not be given")
+        return self
 
 
 class Test(Model):
@@ -219,9 +248,9 @@ class Test(Model):
 class Tolerance(Model):
     """What is too narrow to count; an open field takes the default of the rule set."""
 
-    grid_size: Quantity | None = None
-    min_width: Quantity | None = None
-    min_area: Quantity | None = None
+    grid_size: Width | None = None
+    min_width: Width | None = None
+    min_area: Area | None = None
     on_below: Literal["record", "classify-as-accuracy-difference"] | None = None
 
 

@@ -105,6 +105,11 @@ class RuleSet(Model):
             for other in self.rules[:place]:
                 if rule.id == other.id and _meet(rule, other):
                     raise ValueError(f"{rule.id}: two rules of this id apply on the same day")
+            if rule.jurisdiction and set(rule.jurisdiction) != set(self.jurisdiction):
+                raise ValueError(
+                    f"{rule.id}: a jurisdiction other than the one of the set is not applied by "
+                    "this engine and must not be given"
+                )
             wanted = rule.test.compatibility
             if wanted is not None and self.matrix(wanted.matrix) is None:
                 raise ValueError(f"{rule.id}: there is no matrix {wanted.matrix}")

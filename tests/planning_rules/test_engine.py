@@ -275,22 +275,26 @@ NEEDED = {
     "outcome": "conditional",
     "requires": [{"authority": "林业局", "document": "同意书"}, {"document": "说明"}],
 }
+CONSENT = {"authority": "林业局", "document": "同意书"}
+NOTE = {"document": "说明", "number": "2"}
 
 
 @pytest.mark.parametrize(
     ("documents", "expected"),
     [
-        ([{"authority": "林业局", "document": "同意书"}, {"document": "说明"}], "pass"),
-        ([{"authority": " 林业局 ", "document": "同意书"}, {"authority": "任意", "document": "说明",
-          "date": "2026-05-01"}], "pass"),
-        ([{"authority": "林业局", "document": "同意书"}], "conditional"),
-        ([{"authority": "农业局", "document": "同意书"}, {"document": "说明"}], "conditional"),
-        ([{"document": "同意书"}, {"document": "说明"}], "conditional"),
-        ([{"authority": "林业局", "document": "不同意书"}, {"document": "说明"}], "conditional"),
-        ([{"authority": "林业局", "document": "同意书", "date": "2026-05-02"},
-          {"document": "说明"}], "conditional"),
-        ([{"authority": "林业局", "document": "同意书", "date": "soon"},
-          {"document": "说明"}], "conditional"),
+        ([{**CONSENT, "number": "1"}, NOTE], "pass"),
+        ([{**CONSENT, "number": 7}, NOTE], "pass"),
+        ([{"authority": " 林业局 ", "document": "同意书", "number": "1"},
+          {"authority": "任意", "document": "说明", "date": "2026-05-01"}], "pass"),
+        ([{**CONSENT, "number": "1"}], "conditional"),
+        ([{"authority": "农业局", "document": "同意书", "number": "1"}, NOTE], "conditional"),
+        ([{"document": "同意书", "number": "1"}, NOTE], "conditional"),
+        ([{"authority": "林业局", "document": "不同意书", "number": "1"}, NOTE], "conditional"),
+        ([{**CONSENT, "date": "2026-05-02"}, NOTE], "conditional"),
+        ([{**CONSENT, "date": "soon", "number": "1"}, NOTE], "conditional"),
+        ([CONSENT, NOTE], "conditional"),
+        ([{**CONSENT, "number": " "}, NOTE], "conditional"),
+        ([{**CONSENT, "number": True}, NOTE], "conditional"),
         ("同意书", "conditional"), ([1, None, []], "conditional"), (None, "conditional"),
     ],
 )  # fmt: skip
@@ -305,7 +309,7 @@ def test_documents_turn_conditional_into_a_pass(
 
 
 def test_documents_do_not_mend_a_violation_or_missing_data(judged: Judged, zone_of: Zone) -> None:
-    documents = {"documents": [{"authority": "林业局", "document": "同意书"}, {"document": "说明"}]}
+    documents = {"documents": [{**CONSENT, "number": "1"}, NOTE]}
     requires = [{"authority": "林业局", "document": "同意书"}]
     plain = judged(OVERLAP, SITE, zone_of(HALF), documents, requires=requires)
     assert plain.outcome == "violation"

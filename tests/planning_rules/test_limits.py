@@ -46,3 +46,14 @@ def test_a_plan_states_percents_so_a_bare_fraction_is_not_guessed() -> None:
     assert read_figure(30, "%", from_plan=True).value == 30
     assert read_figure(0, "%", from_plan=True).value == 0
     assert read_figure(0.8, "1", from_plan=True).value == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize("value", [1, 0.35, "1", "0.3"])
+def test_a_bare_fraction_never_meets_a_lower_limit(value: Any) -> None:
+    reading = read_figure(value, "%", at_least=True)
+    assert reading.value is None
+    assert reading.problem is not None
+    assert "35 %" in reading.problem.en
+    assert read_figure("1 %", "%", at_least=True).value == 1
+    assert read_figure(0, "%", at_least=True).value == 0
+    assert read_figure(35, "%", at_least=True).value == 35

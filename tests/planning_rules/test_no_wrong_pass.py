@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
 import shapely
 
 from planning_rules.canonical_json import geometry_json
+from planning_rules.engine import judge
 from planning_rules.overlay import TargetFeature, TargetLayer
+from planning_rules.report import build_report
 from planning_rules.rule_case import Shape
 from planning_rules.submission import read_submission
 
@@ -232,3 +235,66 @@ def test_a_parcel_does_not_borrow_answers() -> None:
     noted = [note.text.en for note in submission.notes if note.code == "parcels-differ"]
     assert len(noted) == 2
     assert "'land_take'" in noted[1]
+
+
+def test_green_ratio_1_is_not_100_percent(judged: Judged, zone_of: Zone) -> None:
+    test = {"limits": [{"attribute": "green_ratio", "op": ">=", "bound": "target.g", "unit": "%"}]}
+    layer = zone_of({**SITE, "attributes": {"g": 30}})
+    assert judged(test, SITE, layer, {"green_ratio": 1}).outcome == "undetermined"
+    assert judged(test, SITE, layer, {"green_ratio": 30}).outcome == "pass"
+
+
+# Reports and rules that have ended.
+def report_on(rules: Any, submission: Any, layer: TargetLayer, day: str) -> dict[str, Any]:
+    return build_report(
+        submission, {"zone": layer}, rules, date.fromisoformat(day), report_id="R", created="C"
+    )
+
+
+def test_a_report_in_which_nothing_was_checked_is_no_pass(
+    rule_set: Any, submit: Any, zone_of: Zone
+) -> None:
+    early = report_on(rule_set(OVERLAP), submit(SITE), zone_of(), "2000-01-01")
+    assert early["outcome"] == "undetermined"
+    assert "nothing was checked" in early["summary"]["en"]
+    assert report_on(rule_set(OVERLAP), submit(SITE), zone_of(), "2026-05-01")["outcome"] == "pass"
+
+
+@pytest.mark.parametrize(
+    ("features", "options", "changes", "expected"),
+    [
+        ([SITE], {}, {}, "undetermined"),
+        ([SITE], {}, {"superseded_by": "T-RULE-1"}, "undetermined"),
+        ([SITE], {}, {"superseded_by": None}, "not-applicable"),
+        ([{"rectangle": (100, 0, 200, 100)}], {}, {}, "not-applicable"),
+        ([], {}, {}, "not-applicable"),
+        ([], {"coverage": "none"}, {}, "undetermined"),
+        ([], {"coverage": (-10, -10, 50, 110)}, {}, "undetermined"),
+        ([SITE], {}, {"target": {"layer": "zone", "filter": "a = 1"}}, "undetermined"),
+        ([], {}, {"test": {"within": {"max_outside_area": "0 m2"}}}, "undetermined"),
+        ([{"rectangle": (150, 0, 200, 100)}], {}, {"test": {"distance": {"min": "60 m"}}},
+         "undetermined"),
+        ([{"rectangle": (180, 0, 200, 100)}], {}, {"test": {"distance": {"min": "60 m"}}},
+         "not-applicable"),
+    ],
+)  # fmt: skip
+def test_a_rule_that_ended_without_its_successor(
+    rule_set: Any, submit: Any, zone_of: Zone, features: Any, options: Any, changes: Any,
+    expected: str,
+) -> None:  # fmt: skip
+    parts = {"test": OVERLAP, "superseded_by": "T-RULE-2", **changes}
+    rules = rule_set(parts.pop("test"), valid={"from": "2020-01-01", "to": "2026-01-01"}, **parts)
+    layer = zone_of(*features, **options)
+    (finding,) = judge(submit(SITE), {"zone": layer}, rules, date(2026, 1, 2))
+    assert finding.outcome == expected
+    if expected == "undetermined":
+        assert "successor" in finding.message.en
+
+
+@pytest.mark.parametrize("feature", [{"line": ((-50, 50), (150, 50))}, {"point": (50, 50)}])
+def test_a_layer_of_lines_or_points_is_concerned(
+    rule_set: Any, submit: Any, zone_of: Zone, feature: Any
+) -> None:
+    report = report_on(rule_set(OVERLAP), submit(SITE), zone_of(feature), "2026-05-01")
+    assert report["outcome"] == "violation"
+    assert [e["state"] for e in report["layers"] if e["layer"] == "zone"] == ["concerned"]

@@ -53,6 +53,20 @@ def changed(**changes: Any) -> dict[str, Any]:
         (changed(test={"distance": {}}), "either min or min_by"),
         (changed(test={"distance": {"min": "0 m"}}), "positive length"),
         (changed(test={"distance": {"min": "3 m2"}}), "positive length"),
+        (changed(test={"overlap": {"max_area": "1 km"}}), "'0 m2' is expected"),
+        (changed(test={"overlap": {"max_area": "-1 m2"}}), "not below 0"),
+        (changed(test={"within": {"max_outside_area": "5"}}), "'0 m2' is expected"),
+        (changed(tolerance={"min_width": "20"}), "'0.02 m' is expected"),
+        (changed(tolerance={"min_width": "1 ha"}), "'0.02 m' is expected"),
+        (changed(tolerance={"min_width": "-1 m"}), "not below 0"),
+        (changed(tolerance={"min_area": "500 m"}), "'0 m2' is expected"),
+        (changed(test={"compatibility": {"matrix": "m", "max_share": {
+            "forbidden": "0 m2", "conditional": "0 %"}}}), "'15 %' is expected"),
+        (changed(test={"compatibility": {"matrix": "m", "crosswalk": ["x"], "max_share": {
+            "forbidden": "0 %", "conditional": "0 %"}}}), "crosswalk is not applied"),
+        (changed(subject={"line_width": "30 m"}), "line_width is not applied"),
+        (changed(jurisdiction=["460100"]), "a jurisdiction other"),
+        (changed(target={"layer": "zone", "status": "draft"}), "T-ONE-1.target.status"),
         (changed(test={"limits": []}), "T-ONE-1.test.limits"),
         (changed(test={"limits": [
             {"attribute": "a", "op": "<", "bound": "target.b", "unit": "m"}]}), "op"),
