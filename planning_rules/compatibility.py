@@ -57,7 +57,7 @@ def check_compatibility(case: Case) -> TestResult:
     ]
     return TestResult(
         verdict="fails" if fails else "holds",
-        message=_message({v: _share(case, area) for v, area in areas.items()}),
+        message=_message({v: _shown_share(case, area) for v, area in areas.items()}),
         measured=figure,
         limit=limit,
         patches=tuple(patches),
@@ -212,6 +212,12 @@ def _verdict(
 def _share(case: Case, area: float) -> float:
     """Percent of the site as it is printed."""
     return round(100 * area / case.area_m2, 2) if case.area_m2 > 0 else 0.0
+
+
+def _shown_share(case: Case, area: float) -> float:
+    """The share for words: never 0 % where there is something."""
+    share = _share(case, area)
+    return share if share > 0 or area <= 0 else float(f"{100 * area / case.area_m2:.1g}")
 
 
 def _message(shares: dict[str, float]) -> Text:

@@ -122,6 +122,7 @@ def test_a_small_share_of_a_large_site_is_a_house(judged: Judged, zone_of: Zone)
     finding = judged(USES, site, parcels, {"proposed_use": "07"})
     assert finding.outcome == "violation"
     assert finding.result.measured.unit == "m2"
+    assert "0.005 % does not" in finding.message.en
     assert finding.result.measured.value == pytest.approx(4900, rel=0.01)
 
 
