@@ -16,15 +16,18 @@ import os
 import resource
 import signal
 import socket
+import threading
 from collections.abc import Callable
 from concurrent.futures import TimeoutError as DeadlinePassed
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from multiprocessing import forkserver, get_context
 from types import TracebackType
 from typing import Any, Final, Self
 
 from pebble import ProcessExpired, ProcessPool
 
-from layers.errors import GaveUp, GisError
+from layers.errors import GaveUp, GisError, Unavailable
 
 DEFAULT_MEMORY_BYTES: Final = 4 << 30
 DEFAULT_FILE_BYTES: Final = 16 << 30
@@ -66,15 +69,11 @@ class Sandbox:
         file_bytes: int = DEFAULT_FILE_BYTES,
     ) -> None:
         """Start nothing yet; the first ``run`` (or ``warm_up``) starts the children."""
-        context = get_context("forkserver")
-        context.set_forkserver_preload(["layers.sandbox", "shapely"])
-        self._pool: Any = ProcessPool(
-            max_workers=workers,
-            max_tasks=max_tasks,
-            initializer=_enter_sandbox,
-            initargs=(os.getpid(), memory_bytes, file_bytes, _gdal_environment()),
-            context=context,
+        self._new_pool: Callable[[], Any] = partial(
+            _make_pool, workers, max_tasks, memory_bytes, file_bytes
         )
+        self._pool = self._new_pool()
+        self._replacing = threading.Lock()
         self._network_isolated: bool | None = None
 
     @property
@@ -114,6 +113,10 @@ class Sandbox:
                     raise _gave_up_by_signal(expired.exitcode) from None
             except GisError:
                 raise
+            except BrokenProcessPool:
+                # The children went together with their fork server; the next pool has others.
+                if not try_again:
+                    raise _gave_up_by_signal(-signal.SIGTERM) from None
             except Exception as error:
                 if _is_out_of_memory(error):
                     raise _out_of_memory() from None
@@ -127,9 +130,7 @@ class Sandbox:
         deadline_s: float,
         watch: Callable[[], None] | None,
     ) -> T:
-        future: Any = self._pool.schedule(
-            _run_task, args=(function, args, deadline_s), timeout=deadline_s
-        )
+        future = self._schedule(_run_task, (function, args, deadline_s), deadline_s)
         try:
             while True:
                 try:
@@ -143,6 +144,25 @@ class Sandbox:
         finally:
             if not future.done():
                 future.cancel()
+
+    def _schedule(self, task: Callable[..., Any], args: tuple[Any, ...], deadline_s: float) -> Any:
+        """Put a task into the pool; a pool that broke (its fork server was killed) is replaced."""
+        pool = self._pool
+        try:
+            return pool.schedule(task, args=args, timeout=deadline_s)
+        except (RuntimeError, BrokenProcessPool):
+            with self._replacing:
+                if self._pool is pool:
+                    pool.stop()
+                    self._pool = self._new_pool()
+        try:
+            return self._pool.schedule(task, args=args, timeout=deadline_s)
+        except (RuntimeError, BrokenProcessPool) as error:
+            raise Unavailable(
+                "No child process can be started for the check; see the log.",
+                "无法启动用于检查的子进程；请查看日志。",
+                code="no-child",
+            ) from error
 
     def close(self) -> None:
         """Kill the children and wait for them."""
@@ -161,6 +181,18 @@ class Sandbox:
     ) -> None:
         """Close."""
         self.close()
+
+
+def _make_pool(workers: int, max_tasks: int, memory_bytes: int, file_bytes: int) -> Any:
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["layers.sandbox", "shapely"])
+    return ProcessPool(
+        max_workers=workers,
+        max_tasks=max_tasks,
+        initializer=_enter_sandbox,
+        initargs=(os.getpid(), memory_bytes, file_bytes, _gdal_environment()),
+        context=context,
+    )
 
 
 def _is_out_of_memory(error: Exception) -> bool:

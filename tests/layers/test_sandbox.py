@@ -1,5 +1,6 @@
 """Children are killed, bounded and cut off; each test goes red when its defence is taken out."""
 
+import contextlib
 import errno
 import os
 import signal
@@ -277,3 +278,15 @@ def _is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_a_sandbox_whose_fork_server_was_killed_works_again() -> None:
+    """Without a new pool every later check of the service would fail until a restart."""
+    with Sandbox(workers=1) as sandbox:
+        child = sandbox.run(os.getpid, deadline_s=20)
+        server = int(Path(f"/proc/{child}/stat").read_text().rsplit(")", 1)[1].split()[1])
+        for process in (server, child):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        time.sleep(1.0)
+        assert sandbox.run(os.getpid, deadline_s=20) not in (child, os.getpid())
