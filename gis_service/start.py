@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gis_service.local_postgis import running_cluster
-from gis_service.settings import ServiceConfig, Settings, load_service_config
+from gis_service.settings import Settings, load_service_config
 from layers.catalog import load_catalog
 from layers.catalog_sync import sync_catalog
 from layers.database import connect, migrate, open_pool
@@ -79,8 +79,3 @@ def hand_down(settings: Settings, dsn: str) -> None:
     os.environ["DATABASE_URL"] = dsn
     os.environ["PORT"] = str(settings.port)
     os.environ["HOST"] = settings.host
-
-
-def service_config(settings: Settings) -> ServiceConfig:
-    """The service's names and limits."""
-    return load_service_config(settings.config_dir)

@@ -10,7 +10,7 @@ import typer
 
 from gis_service.commands.terminal import language, say, show, show_json
 from gis_service.commands.verdict import verdict_lines
-from gis_service.settings import Settings
+from gis_service.settings import Settings, load_service_config
 from layers.errors import BadInput, LimitExceeded, UnreadableFile
 
 _PROBLEMS: Final = frozenset({"violation", "undetermined"})
@@ -67,10 +67,9 @@ def _read(file: Path, attributes: Path | None) -> dict[str, Any]:
 
 
 def _read_json(file: Path) -> Any:
-    from gis_service import start
     from gis_service.routes.requests import parse_json
 
-    largest = start.service_config(Settings()).limits.submission_bytes
+    largest = load_service_config(Settings().config_dir).limits.submission_bytes
     if not file.is_file():
         raise UnreadableFile(f"There is no file {file}.", f"没有文件 {file}。", code="no-file")
     if file.stat().st_size > largest:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gis_service.commands.terminal import language, progress_bar, say, show, show_json
-from gis_service.settings import Settings
+from gis_service.settings import Settings, load_service_config
 from layers.errors import LimitExceeded, UnreadableFile
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def import_plan(
     if not file.exists():
         raise UnreadableFile(f"There is no file {file}.", f"没有文件 {file}。", code="no-file")
     settings = Settings()
-    config = start.service_config(settings)
+    config = load_service_config(settings.config_dir)
     catalog = load_catalog(settings.config_dir)
     if file.is_file() and file.stat().st_size > config.limits.import_bytes:
         raise LimitExceeded(

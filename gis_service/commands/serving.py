@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from gis_service.commands.terminal import language, progress_bar, say, show, show_json
-from gis_service.settings import Settings
+from gis_service.settings import Settings, load_service_config
 from layers.errors import Unavailable
 
 _UP_WITHIN_S: Final = 120.0
@@ -173,7 +173,7 @@ def _build_demo(settings: Settings, dsn: str, scale: DemoScale) -> dict[str, int
         return load_demo(
             connection,
             load_catalog(settings.config_dir),
-            start.service_config(settings),
+            load_service_config(settings.config_dir),
             scale.value,
             start.coast_file(settings),
             report,

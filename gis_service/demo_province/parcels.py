@@ -16,7 +16,6 @@ from gis_service.demo_province.drawing_plane import (
     FloatArray,
     GeometryArray,
     IntArray,
-    to_lonlat,
     to_plane,
 )
 from gis_service.demo_province.noise import generator
@@ -251,8 +250,3 @@ def _joined(parts: list[_Part], vertices: Vertices) -> Tessellation:
         shape.y,
         shape.area_m2,
     )
-
-
-def lonlat_of(parcels: CountyParcels) -> FloatArray:
-    """The vertices on the storage grid, undisturbed."""
-    return to_lonlat(parcels.xy)
