@@ -8,7 +8,10 @@ from typing import Final, Literal
 from layers.errors import UnreadableFile
 from layers.text import Text
 
-Format = Literal["geopackage", "geojson", "shapefile", "flatgeobuf", "zip"]
+Format = Literal[
+    "geopackage", "geojson", "shapefile", "flatgeobuf", "zip",
+    "filegdb", "kml", "kmz", "dxf", "gml", "boundary-txt", "coordinate-table",
+]  # fmt: skip
 
 _HEAD_BYTES: Final = 65_536
 

@@ -1,7 +1,7 @@
 """What every reader gives: a ``Source`` that says what was found, and batches of its rows."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,7 +36,10 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One layer of a file, ready to be streamed by one named GDAL driver.
+    """One layer of a file, ready to be streamed by one named GDAL driver or by its own reader.
+
+    A format that GDAL does not read, or not rightly, brings ``batches``: a function that reads the
+    file anew each time, and ``driver`` is then its own name.
 
     ``crs_text`` is what the file says (a code or WKT), None if it says nothing; it is read by
     ``layers.crs.parse_crs``, never by GDAL. ``feature_count`` is None where the file does not
@@ -52,6 +55,7 @@ class Source:
     feature_count: int | None = None
     encoding: str | None = None
     notes: tuple[Note, ...] = ()
+    batches: "Callable[[], Iterator[Batch]] | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +139,9 @@ def describe(
 
 def stream(source: Source, columns: list[str] | None = None) -> Iterator[Batch]:
     """Read a source batch by batch (Arrow); fewer rows than announced is a damaged file."""
+    if source.batches is not None:
+        yield from source.batches()
+        return
     row = 1
     try:
         with ExitStack() as stack:
