@@ -49,14 +49,10 @@ def open_draft(
 ) -> int:
     """The plan's draft edition; made if there is none. Runs inside the caller's transaction.
 
-    A plan has one draft at a time; imports of several layers meet in it. ``valid_from`` is the
-    first day on which the edition will be in force; a later import may change it.
+    A plan has one draft at a time; imports of several layers meet in it, also when two begin at
+    the same moment. ``valid_from`` is the first day on which the edition will be in force; a
+    later import may change it.
     """
-    found = row(connection, _SQL["open_draft"], plan_id=plan_id)
-    if found is not None:
-        row_id: int = found["id"]
-        connection.execute(_SQL["date_draft"], {"valid_from": valid_from, "edition_id": row_id})
-        return row_id
     name = title or Text(
         zh=f"{valid_from.isoformat()} 起施行的版本", en=f"Edition from {valid_from.isoformat()}"
     )
@@ -69,7 +65,17 @@ def open_draft(
         synthetic=synthetic,
         metadata=Jsonb(dict(metadata or {})),
     )
-    return int(created["id"]) if created else 0
+    if created is not None:
+        return int(created["id"])
+    found = row(connection, _SQL["open_draft"], plan_id=plan_id)
+    if found is None:  # it was published in this very moment
+        return open_draft(
+            connection, plan_id, valid_from=valid_from, title=title, synthetic=synthetic,
+            metadata=metadata,
+        )  # fmt: skip
+    row_id: int = found["id"]
+    connection.execute(_SQL["date_draft"], {"valid_from": valid_from, "edition_id": row_id})
+    return row_id
 
 
 def put_layer(connection: Connection, edition_id: int, layer_id: str, content_id: int) -> None:
@@ -130,6 +136,7 @@ def _put_in_force(
 ) -> bool:
     """Move the pointer; False if an import changed the draft since its pieces were made."""
     with connection.transaction():
+        moment = lock_plan(connection, plan_id)
         edition = _draft(connection, plan_id, edition_id)  # locks the row: imports wait
         values = {
             "plan_id": plan_id,
@@ -149,9 +156,24 @@ def _put_in_force(
                 "UPDATE library.edition SET metadata = metadata || %s WHERE id = %s",
                 (Jsonb({"accepted_blocking_issues": accept_blocking}), edition_id),
             )
-        connection.execute(_SQL["mark_published"], values)
-        _move_pointer(connection, plan_id, edition_id, edition["valid_from"])
+        connection.execute(_SQL["mark_published"], {**values, "moment": moment})
+        _move_pointer(connection, plan_id, edition_id, edition["valid_from"], moment)
     return True
+
+
+def lock_plan(connection: Connection, plan_id: str) -> datetime.datetime:
+    """Keep other publishers and withdrawers of the plan out until the transaction ends.
+
+    Gives the moment that is recorded for what the transaction changes. It is taken behind the
+    lock, so moments of a plan have the order of its changes: the start of a transaction that
+    waited (``now()``) would lie before the change it waited for.
+    """
+    found = row(connection, _SQL["lock_plan"], plan_id=plan_id)
+    if found is None:
+        raise NotFound(f"There is no plan '{plan_id}'.", f"没有规划“{plan_id}”。")
+    last = row(connection, _SQL["moment"], plan_id=plan_id)  # a snapshot of its own, after the wait
+    moment: datetime.datetime = last["moment"] if last else found["moment"]
+    return moment
 
 
 def _draft(connection: Connection, plan_id: str, edition_id: int | None) -> dict[str, Any]:
@@ -200,7 +222,11 @@ def _refuse_unfit(
 
 
 def _move_pointer(
-    connection: Connection, plan_id: str, edition_id: int, valid_from: datetime.date
+    connection: Connection,
+    plan_id: str,
+    edition_id: int,
+    valid_from: datetime.date,
+    moment: datetime.datetime,
 ) -> None:
     """Put the edition in force from ``valid_from`` to the day on which a later one begins.
 
@@ -212,60 +238,84 @@ def _move_pointer(
     ends = following["begins"] if following else None
     before = row(connection, _SQL["record_on"], **values)
     if before is not None:
-        connection.execute(_SQL["close_record"], {"id": before["id"]})
+        _close(connection, before["id"], moment)
         if before["valid"].lower is None or before["valid"].lower < valid_from:
             earlier = Range(before["valid"].lower, valid_from, "[)")
-            _record(connection, plan_id, before["edition_id"], earlier)
-        connection.execute(
-            _SQL["mark_state"], {"state": "superseded", "edition_id": before["edition_id"]}
-        )
-    _record(connection, plan_id, edition_id, Range(valid_from, ends, "[)"))
+            _record(connection, plan_id, before["edition_id"], earlier, moment)
+        _mark(connection, before["edition_id"], "superseded")
+    _record(connection, plan_id, edition_id, Range(valid_from, ends, "[)"), moment)
     if ends is not None:
-        connection.execute(_SQL["mark_state"], {"state": "superseded", "edition_id": edition_id})
+        _mark(connection, edition_id, "superseded")
+
+
+def _close(connection: Connection, record_id: int, moment: datetime.datetime) -> None:
+    connection.execute(_SQL["close_record"], {"id": record_id, "moment": moment})
+
+
+def _mark(connection: Connection, edition_id: int, state: str) -> None:
+    connection.execute(_SQL["mark_state"], {"state": state, "edition_id": edition_id})
 
 
 def _record(
-    connection: Connection, plan_id: str, edition_id: int, valid: Range[datetime.date]
+    connection: Connection,
+    plan_id: str,
+    edition_id: int,
+    valid: Range[datetime.date],
+    moment: datetime.datetime,
 ) -> None:
     connection.execute(
-        _SQL["record"], {"plan_id": plan_id, "edition_id": edition_id, "valid": valid}
+        _SQL["record"],
+        {"plan_id": plan_id, "edition_id": edition_id, "valid": valid, "moment": moment},
     )
 
 
 def withdraw(connection: Connection, plan_id: str, edition_id: int) -> int | None:
     """Take an edition out of force; give the edition that is in force again, if there is one.
 
-    The edition that it had superseded comes back for those days. Without one the plan has no
-    data from then on: checks say "no data", never "no conflict".
+    Its days fall to the edition that would hold them had it never been published: of those not
+    withdrawn the one that begins last before them, and of several of one day the one published
+    last. Without one the plan has no data on those days: checks say "no data", never "no conflict".
     """
     with connection.transaction():
+        moment = lock_plan(connection, plan_id)
         edition = row(connection, _SQL["edition"], edition_id=edition_id)
         if edition is None or edition["plan_id"] != plan_id:
             raise NotFound(
                 f"Plan {plan_id} has no edition {edition_id}.",
                 f"规划 {plan_id} 没有版本 {edition_id}。",
             )
-        records = rows(connection, _SQL["current_record"], edition_id=edition_id)
-        if edition["state"] in ("draft", "withdrawn") or not records:
+        record = row(connection, _SQL["current_record"], edition_id=edition_id)
+        if edition["state"] in ("draft", "withdrawn"):
             raise Conflict(
                 f"Edition {edition_id} is {edition['state']} and not in force.",
                 f"版本 {edition_id} 的状态为 {edition['state']}，并未生效。",
                 code="not-in-force",
             )
         _refuse_carried(connection, edition_id)
-        restored: int | None = None
-        for record in records:
-            before = row(connection, _SQL["predecessor"], plan_id=plan_id, valid=record["valid"])
-            connection.execute(_SQL["close_record"], {"id": record["id"]})
-            if before is not None:
-                connection.execute(_SQL["close_record"], {"id": before["id"]})
-                joined = Range(before["valid"].lower, record["valid"].upper, "[)")
-                _record(connection, plan_id, before["edition_id"], joined)
-                restored = before["edition_id"]
-        connection.execute(_SQL["mark_state"], {"state": "withdrawn", "edition_id": edition_id})
-        if restored is not None and records[-1]["valid"].upper is None:
-            connection.execute(_SQL["mark_state"], {"state": "published", "edition_id": restored})
-    return restored
+        _mark(connection, edition_id, "withdrawn")
+        if record is None:  # another edition of the same first day stands in its place
+            values = {"plan_id": plan_id, "valid_from": edition["valid_from"]}
+            holder = row(connection, _SQL["record_on"], **values)
+            return int(holder["edition_id"]) if holder else None
+        _close(connection, record["id"], moment)
+        return _give_back(connection, plan_id, record["valid"], moment)
+
+
+def _give_back(
+    connection: Connection, plan_id: str, valid: Range[datetime.date], moment: datetime.datetime
+) -> int | None:
+    """Give the days of a withdrawn edition to the one that holds them without it."""
+    heir = row(connection, _SQL["heir"], plan_id=plan_id, begins=valid.lower)
+    if heir is None:
+        return None
+    begins = valid.lower
+    if heir["record"] is not None:  # it ends where the withdrawn one began
+        _close(connection, heir["record"], moment)
+        begins = heir["valid"].lower
+    _record(connection, plan_id, heir["id"], Range(begins, valid.upper, "[)"), moment)
+    if valid.upper is None:
+        _mark(connection, heir["id"], "published")
+    return int(heir["id"])
 
 
 def _refuse_carried(connection: Connection, edition_id: int) -> None:

@@ -6,7 +6,24 @@ FOR UPDATE
 -- name: create_draft
 INSERT INTO library.edition (plan_id, title, valid_from, synthetic, metadata)
 VALUES (%(plan_id)s, %(title)s, %(valid_from)s, %(synthetic)s, %(metadata)s)
+ON CONFLICT (plan_id) WHERE state = 'draft' DO NOTHING
 RETURNING id
+
+-- name: lock_plan
+SELECT clock_timestamp() AS moment
+FROM library.plan AS p
+WHERE p.id = %(plan_id)s
+FOR NO KEY UPDATE
+
+-- name: moment
+-- Later than all that is recorded of the plan, also when the machine's clock was put back.
+SELECT
+    greatest(
+        clock_timestamp(),
+        max(greatest(lower(f.recorded), upper(f.recorded))) + interval '1 microsecond'
+    ) AS moment
+FROM library.in_force AS f
+WHERE f.plan_id = %(plan_id)s
 
 -- name: date_draft
 UPDATE library.edition SET valid_from = %(valid_from)s WHERE id = %(edition_id)s
@@ -33,6 +50,13 @@ SELECT
     e.synthetic,
     e.created,
     e.published,
+    e.metadata,
+    (
+        -- The days that it holds by what is known now; none for drafts and withdrawn editions.
+        SELECT jsonb_build_array(lower(f.valid), upper(f.valid))
+        FROM library.in_force AS f
+        WHERE f.edition_id = e.id AND upper_inf(f.recorded)
+    ) AS days,
     coalesce(
         (
             SELECT
@@ -94,27 +118,33 @@ WHERE
 
 -- name: close_record
 UPDATE library.in_force
-SET recorded = tstzrange(lower(recorded), now())
+SET recorded = tstzrange(lower(recorded), %(moment)s)
 WHERE id = %(id)s
 
 -- name: record
-INSERT INTO library.in_force (plan_id, edition_id, valid)
-VALUES (%(plan_id)s, %(edition_id)s, %(valid)s)
+INSERT INTO library.in_force (plan_id, edition_id, valid, recorded)
+VALUES (%(plan_id)s, %(edition_id)s, %(valid)s, tstzrange(%(moment)s::timestamptz, NULL))
 
 -- name: current_record
+-- Records of a plan never overlap, and an edition's days are in one piece: it has at most one.
 SELECT f.id, f.valid
 FROM library.in_force AS f
 WHERE f.edition_id = %(edition_id)s AND upper_inf(f.recorded)
-ORDER BY f.id
 
--- name: predecessor
--- The edition that was in force up to the day on which the given one began.
-SELECT f.id, f.edition_id, f.valid
-FROM library.in_force AS f
+-- name: heir
+-- Who holds a day once its holder is withdrawn, with the record that it has already.
+SELECT
+    e.id,
+    f.id AS record,
+    f.valid
+FROM library.edition AS e
+LEFT JOIN library.in_force AS f ON f.edition_id = e.id AND upper_inf(f.recorded)
 WHERE
-    f.plan_id = %(plan_id)s
-    AND upper_inf(f.recorded)
-    AND upper(f.valid) = lower(%(valid)s::daterange)
+    e.plan_id = %(plan_id)s
+    AND e.state NOT IN ('draft', 'withdrawn')
+    AND e.valid_from <= %(begins)s
+ORDER BY e.valid_from DESC, e.published DESC, e.id DESC
+LIMIT 1
 
 -- name: carriers
 -- Editions in force, some day, that carry contents which the given edition brought.
@@ -125,14 +155,18 @@ FROM library.edition_layer AS own
 INNER JOIN library.edition_layer AS later
     ON
         later.content_id = own.content_id
-        AND later.edition_id <> own.edition_id
+        -- A plan has one draft at a time: numbers have the order of publishing. An edition
+        -- that brings the contents of an older one back (restore) takes nothing from its carriers.
+        AND later.edition_id > own.edition_id
         AND later.carried_over
 INNER JOIN library.in_force AS f ON f.edition_id = later.edition_id AND upper_inf(f.recorded)
 WHERE own.edition_id = %(edition_id)s AND NOT own.carried_over
 ORDER BY later.edition_id, later.layer_id
 
 -- name: mark_published
-UPDATE library.edition SET state = 'published', published = now() WHERE id = %(edition_id)s
+UPDATE library.edition
+SET state = 'published', published = %(moment)s
+WHERE id = %(edition_id)s
 
 -- name: mark_state
 UPDATE library.edition SET state = %(state)s WHERE id = %(edition_id)s
@@ -154,7 +188,10 @@ INNER JOIN library.layer_content AS c ON c.id = el.content_id
 INNER JOIN library.layer AS l ON l.id = el.layer_id
 WHERE
     f.valid @> %(as_of)s::date
-    AND f.recorded @> coalesce(%(known_at)s::timestamptz, now())
+    AND CASE
+        WHEN %(known_at)s::timestamptz IS NULL THEN upper_inf(f.recorded)
+        ELSE f.recorded @> %(known_at)s::timestamptz
+    END
     -- Without its pieces a content would look empty: it counts as no data until they are there.
     AND c.state = 'ready'
     AND (%(layer_ids)s::text [] IS NULL OR el.layer_id = ANY(%(layer_ids)s::text []))
@@ -179,3 +216,16 @@ INNER JOIN library.in_force AS f
 INNER JOIN library.edition AS e ON e.id = f.edition_id
 INNER JOIN library.edition_layer AS el ON el.edition_id = e.id AND el.layer_id = l.id
 INNER JOIN library.layer_content AS c ON c.id = el.content_id AND c.state = 'ready'
+
+-- name: edition_to_restore
+SELECT e.plan_id, e.state, e.title, e.synthetic, e.metadata
+FROM library.edition AS e
+WHERE e.id = %(edition_id)s
+
+-- name: restore_layers
+-- All layers are brought, also those that the earlier edition had only carried over: the day's
+-- edition must not mix its layers into the restored ones.
+INSERT INTO library.edition_layer (edition_id, layer_id, content_id)
+SELECT %(draft_id)s, el.layer_id, el.content_id
+FROM library.edition_layer AS el
+WHERE el.edition_id = %(edition_id)s
