@@ -33,6 +33,7 @@ from planning_rules.rule import Consent, Exemption, Rule, TestKind
 from planning_rules.rule_set import CompatibilityMatrix, RuleSet
 from planning_rules.submission import DIMENSION_NAMES, Submission
 from planning_rules.succession import ended_finding, lacks_successor
+from planning_rules.surface import check_surface
 
 _CHECKS: Final[Mapping[TestKind, Callable[[Case], TestResult]]] = {
     "overlap": check_overlap,
@@ -41,6 +42,7 @@ _CHECKS: Final[Mapping[TestKind, Callable[[Case], TestResult]]] = {
     "limits": check_limits,
     "decision_table": check_decision_table,
     "compatibility": check_compatibility,
+    "surface": check_surface,
 }
 
 

@@ -22,7 +22,9 @@ Qualification = Literal[
     "notification-required", "permission",
 ]  # fmt: skip
 Outcome = Literal["pass", "warning", "conditional", "undetermined", "violation"]
-TestKind = Literal["overlap", "within", "distance", "limits", "decision_table", "compatibility"]
+TestKind = Literal[
+    "overlap", "within", "distance", "limits", "decision_table", "compatibility", "surface",
+]  # fmt: skip
 TEST_KINDS: Final[tuple[TestKind, ...]] = get_args(TestKind)
 Dimension = Literal["area", "line", "point"]
 UseVerdict = Literal["permitted", "conditional", "forbidden"]
@@ -104,9 +106,8 @@ class Subject(Model):
 
     @model_validator(mode="after")
     def _only_what_is_applied(self) -> Self:
-        for name in ("line_width", "vertical_datum"):
-            if getattr(self, name) is not None:
-                raise ValueError(f"{name} is not applied by this engine and must not be given")
+        if self.line_width is not None:
+            raise ValueError("line_width is not applied by this engine and must not be given")
         return self
 
 
@@ -216,6 +217,22 @@ class CompatibilityTest(Model):
         return self
 
 
+class SurfaceTest(Model):
+    """Holds when the top is at most the lowest surface over the site minus ``clearance``.
+
+    ``elevation``, ``slope`` and ``inner_edge`` name the attributes of the target (metres, ratio,
+    WKT in lon/lat); ``sample`` is accepted as planners write it: the lowest point is found exactly.
+    """
+
+    op: Literal["<="] = "<="
+    combine: Literal["min"] = "min"
+    sample: Literal["exact", "vertices+triangulation"] = "exact"
+    clearance: Width = Quantity(value=0.0, unit="m")
+    elevation: Words = "target.elevation_m"
+    slope: Words = "target.slope"
+    inner_edge: Words = "target.inner_edge"
+
+
 class Test(Model):
     """Exactly one kind; ``aggregate`` and ``missing_bound`` are options of ``limits``."""
 
@@ -227,6 +244,7 @@ class Test(Model):
     limits: tuple[Limit, ...] | None = Field(default=None, min_length=1)
     decision_table: DecisionTable | None = None
     compatibility: CompatibilityTest | None = None
+    surface: SurfaceTest | None = None
     aggregate: Literal["per-plan-parcel"] | None = None
     missing_bound: Literal["undetermined"] | None = None
 
@@ -298,6 +316,12 @@ class Rule(Model):
     requires: tuple[Consent, ...] = ()
     evidence: tuple[Words, ...] = ()
     remarks: Text | None = None
+
+    @model_validator(mode="after")
+    def _only_what_is_applied(self) -> Self:
+        if self.subject.vertical_datum is not None and self.test.surface is None:
+            raise ValueError("vertical_datum belongs to a surface test")
+        return self
 
     @model_validator(mode="after")
     def _conditions_parse(self) -> Self:

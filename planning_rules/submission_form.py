@@ -26,6 +26,10 @@ def attributes_of(rule: Rule) -> Iterator[str]:
                 yield name.removeprefix("subject.")
     if rule.test.compatibility is not None:
         yield rule.subject.property or "proposed_use"
+    if rule.test.surface is not None:
+        yield rule.subject.property or "top_elevation_m"
+        if rule.subject.vertical_datum is not None:
+            yield "vertical_datum"
 
 
 def submission_form(rule_set: RuleSet) -> list[dict[str, Any]]:

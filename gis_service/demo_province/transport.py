@@ -79,13 +79,16 @@ def _highways(province: Province) -> Iterator[Chunk]:
 
 def _surfaces(province: Province) -> Iterator[Chunk]:
     shapes: list[object] = []
+    edges: list[object] = []
     rows: list[tuple[str, str, float, float, str]] = []
     for airport in AIRPORTS:
-        for kind, shape, height, slope in _of_airport(airport):
+        for kind, shape, height, slope, edge in _of_airport(airport):
             name = f"{airport.zh}净空限制面{MARK_ZH}"
             rows.append((f"{airport.id}-{len(rows) + 1:03d}", kind, height, slope, name))
             shapes.append(shape)
+            edges.append(edge)
     geometries: GeometryArray = geometry_to_lonlat(np.array(shapes, dtype=object))
+    inner_edges = geometry_to_lonlat(np.array(edges, dtype=object))
     yield Chunk(
         geometries,
         {
@@ -93,12 +96,14 @@ def _surfaces(province: Province) -> Iterator[Chunk]:
             "surface_type": [row[1] for row in rows],
             "elevation_m": [row[2] for row in rows],
             "slope": [row[3] for row in rows],
+            "inner_edge": shapely.to_wkt(inner_edges, rounding_precision=8).tolist(),
             "name": [row[4] for row in rows],
         },
     )
 
 
-def _of_airport(airport: Airport) -> list[tuple[str, object, float, float]]:
+def _of_airport(airport: Airport) -> list[tuple[str, object, float, float, object]]:
+    """Kind, area, elevation of the inner edge, slope and inner edge of each surface."""
     x, y = to_plane(np.array([airport.lonlat]))[0]
     along = np.radians(airport.angle_deg)
     axis = np.array([np.cos(along), np.sin(along)])
@@ -108,9 +113,10 @@ def _of_airport(airport: Airport) -> list[tuple[str, object, float, float]]:
     inner = shapely.buffer(runway, _INNER_RADIUS_M, quad_segs=16)
     outer = shapely.buffer(runway, _INNER_RADIUS_M + _CONICAL_WIDTH_M, quad_segs=16)
     ground = airport.elevation_m
-    surfaces: list[tuple[str, object, float, float]] = [
-        ("inner_horizontal", inner, ground + _INNER_HEIGHT_M, 0.0),
-        ("conical", shapely.difference(outer, inner), ground + _INNER_HEIGHT_M, _CONICAL_SLOPE),
+    rim, high = shapely.boundary(inner), ground + _INNER_HEIGHT_M
+    surfaces: list[tuple[str, object, float, float, object]] = [
+        ("inner_horizontal", inner, high, 0.0, None),
+        ("conical", shapely.difference(outer, inner), high, _CONICAL_SLOPE, rim),
     ]
     for way in (1.0, -1.0):
         start = middle + axis * way * (half + _STRIP_BEYOND_M)
@@ -122,7 +128,8 @@ def _of_airport(airport: Airport) -> list[tuple[str, object, float, float]]:
             end + across * wide,
             start + across * _STRIP_HALF_M,
         ]
-        surfaces.append(("approach", shapely.polygons(fan), ground, _APPROACH_SLOPE))
+        threshold = shapely.linestrings([fan[0], fan[3]])
+        surfaces.append(("approach", shapely.polygons(fan), ground, _APPROACH_SLOPE, threshold))
         reach = _INNER_HEIGHT_M / _TRANSITION_SLOPE
         side = middle + across * way * (_STRIP_HALF_M + reach / 2)
         box = turned_box(
@@ -132,5 +139,8 @@ def _of_airport(airport: Airport) -> list[tuple[str, object, float, float]]:
             reach,
             airport.angle_deg,
         )
-        surfaces.append(("transitional", box, ground, _TRANSITION_SLOPE))
+        beside = middle + across * way * _STRIP_HALF_M
+        length = half + _STRIP_BEYOND_M
+        strip_edge = shapely.linestrings([beside - axis * length, beside + axis * length])
+        surfaces.append(("transitional", box, ground, _TRANSITION_SLOPE, strip_edge))
     return surfaces

@@ -46,7 +46,7 @@ def changed(**changes: Any) -> dict[str, Any]:
         (changed(colour="red"), "T-ONE-1.colour"),
         (changed(test={}), "exactly one kind"),
         (changed(test={**RULE["test"], "within": {"max_outside_area": "0 m2"}}), "exactly one"),
-        (changed(test={"surface": {}}), "T-ONE-1.test"),
+        (changed(test={"skyline": {}}), "T-ONE-1.test"),
         (changed(test={**RULE["test"], "aggregate": "per-plan-parcel"}), "belong to limits"),
         (changed(test={"overlap": {"max_area": "a lot"}}), "no quantity"),
         (changed(test={"overlap": {"max_area": "3 furlongs"}}), "no quantity"),
