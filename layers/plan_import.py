@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import shapely
@@ -52,7 +52,18 @@ from layers.sandbox import Sandbox
 
 Progress = Callable[[str, float], None]
 
-__all__ = ["CoverageChoice", "FieldMap", "ImportReport", "import_file"]
+
+class StoreWitness(Protocol):
+    """Who stands by while an import is stored, inside its one transaction."""
+
+    def admit(self, report: ImportReport) -> None:
+        """The draft is open and locked, nothing is in it yet; an exception undoes everything."""
+
+    def record(self, report: ImportReport) -> None:
+        """All is stored; what is written here is stored with it or not at all."""
+
+
+__all__ = ["CoverageChoice", "FieldMap", "ImportReport", "StoreWitness", "import_file"]
 
 _SQL: Final = statements("layers", "import.sql")
 _READING_SHARE: Final = 0.6
@@ -79,6 +90,7 @@ def import_file(
     progress: Progress = lambda _what, _share: None,
     deadline_s: float = 3600.0,
     allow_network: bool = False,
+    witness: StoreWitness | None = None,
 ) -> ImportReport:
     """Read a file into the plan's draft edition and give the report.
 
@@ -131,7 +143,7 @@ def import_file(
                 accuracy_m=layer.accuracy_m, unplaced=result.unplaced,
             )  # fmt: skip
             progress("store", _READING_SHARE)
-            report = _store(connection, plan, report, content_id, valid_from, job_dir, area)
+            report = _store(connection, plan, report, content_id, valid_from, job_dir, area, witness)
         except BaseException:
             _drop_quietly(connection, content_id)
             raise
@@ -171,10 +183,13 @@ def _store(
     valid_from: datetime.date,
     job_dir: Path,
     area: shapely.Geometry | None,
+    witness: StoreWitness | None,
 ) -> ImportReport:
     """Everything or nothing: one transaction."""
     with connection.transaction():
         edition_id = editions.open_draft(connection, plan.id, valid_from=valid_from)
+        if witness is not None:
+            witness.admit(replace(report, edition=edition_id))
         contents.load_rows(connection, content_id, job_dir / ROWS_FILE)
         _copy_file(connection, "copy_source_rows", job_dir / SOURCE_ROWS_FILE)
         found = _against_force(connection, report, content_id, valid_from)
@@ -190,6 +205,8 @@ def _store(
             blocking_issues=report.blocking,
         )
         editions.put_layer(connection, edition_id, report.layer, content_id)
+        if witness is not None:
+            witness.record(report)
     return report
 
 
