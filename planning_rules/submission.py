@@ -18,6 +18,7 @@ from layers.crs import Box, Crs, parse_crs, snap, swap_axes, to_storage
 from layers.errors import BadInput, BadParameter, CrsRefused, GisError, Place
 from layers.text import Text
 from planning_rules.canonical_json import canonical, geometry_json, sha256_of
+from planning_rules.corridor import ATTRIBUTE, stated_width_m, strip_of
 from planning_rules.geojson import GeometryReader, json_fault, require_valid
 from planning_rules.search_boxes import boxes_around
 
@@ -122,7 +123,7 @@ def read_submission(
         )
         repairs.append(Remark("z-dropped", text))
     located = _locate(geometries, crs, region_bbox)
-    geometry = _one(located, repairs)
+    geometry = _one(_with_width(located, attributes, repairs), repairs)
     return Submission(
         geometry=geometry,
         attributes=attributes,
@@ -133,6 +134,21 @@ def read_submission(
         repairs=tuple(repairs),
         notes=(*notes, *_accuracy_note(attributes), _DATUM_NOTE),
     )
+
+
+def _with_width(
+    located: list[BaseGeometry], attributes: Mapping[str, Any], repairs: list[Remark]
+) -> list[BaseGeometry]:
+    """Lines as the strips of land that they take, where the applicant states their width."""
+    width_m = stated_width_m(attributes)
+    if width_m is None or int(shapely.get_dimensions(located[0])) != 1:
+        return located
+    text = Text(
+        en=f"The centreline was turned into a strip of {width_m:g} m ({ATTRIBUTE}).",
+        zh=f"中心线已按线宽 {width_m:g} 米（{ATTRIBUTE}）转为占地范围。",
+    )
+    repairs.append(Remark("line-widened", text))
+    return [strip_of(line, width_m) for line in located]
 
 
 def _accuracy_note(attributes: Mapping[str, Any]) -> tuple[Remark, ...]:

@@ -9,7 +9,7 @@ from planning_rules.finding import text_json
 from planning_rules.rule import Rule
 from planning_rules.rule_set import AttributeField, RuleSet
 
-_ALWAYS: Final = ("name", "declared_area_m2", "accuracy_m", "documents")
+_ALWAYS: Final = ("name", "declared_area_m2", "accuracy_m", "line_width_m", "documents")
 
 
 def attributes_of(rule: Rule) -> Iterator[str]:
