@@ -143,7 +143,9 @@ def import_file(
                 accuracy_m=layer.accuracy_m, unplaced=result.unplaced,
             )  # fmt: skip
             progress("store", _READING_SHARE)
-            report = _store(connection, plan, report, content_id, valid_from, job_dir, area, witness)
+            report = _store(
+                connection, plan, report, content_id, valid_from, job_dir, area, witness
+            )
         except BaseException:
             _drop_quietly(connection, content_id)
             raise
