@@ -1,0 +1,1 @@
+"""Registered sources of other departments, fetched on a schedule into drafts."""
