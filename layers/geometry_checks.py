@@ -127,7 +127,8 @@ class _Work:
     def refuse_unfit(self) -> None:
         """Missing, unreadable, empty, of another kind, with coordinates that are no numbers."""
         for index, code in self.batch.faults.items():
-            self.refuse(index, code)
+            line = self.batch.fault_lines.get(index)
+            self.refuse(index, code, _at_line(code, line), value=line and f"line {line}")
         self.keep(~shapely.is_missing(self.geometries[self.alive]))
         current = self.geometries[self.alive]
         empty = shapely.is_empty(current)
@@ -329,6 +330,13 @@ class _Work:
                 row=self.batch.first_row + int(indices[position]),
                 field="geometry",
             )
+
+
+def _at_line(code: str, line: int | None) -> Text | None:
+    """The reason with the line of the file it stands in, where there are lines."""
+    if line is None:
+        return None
+    return Text(zh=f"第{line}行：{REASONS[code].zh}", en=f"Line {line}: {REASONS[code].en}")
 
 
 def _area_before(broken: shapely.Geometry, mended: shapely.Geometry, after_m2: float) -> float:

@@ -18,6 +18,22 @@ REASONS: Final[dict[str, Text]] = {
     "coordinates-not-finite": Text(
         zh="坐标含 NaN 或无穷大", en="A coordinate is not a number or infinite"
     ),
+    "no-points": Text(zh="地块没有界址点", en="The parcel has no boundary points"),
+    "ring-too-short": Text(
+        zh="圈的界址点少于 3 个", en="A ring has fewer than three boundary points"
+    ),
+    "ring-closed-early": Text(
+        zh="圈已闭合，其后仍有同一圈号的界址点（每个圈须有自己的圈号）",
+        en="The ring is closed, but more points with its number follow (each ring needs its own)",
+    ),
+    "ring-number-repeated": Text(
+        zh="圈号重复使用：另一圈之后再次出现同一圈号",
+        en="The ring number is used again after another ring",
+    ),
+    "ring-crosses-itself": Text(zh="圈自相交或退化", en="A ring crosses itself or is degenerate"),
+    "rings-cross": Text(zh="两个圈的边界相互交叉", en="Two rings of the parcel cross each other"),
+    "rings-repeated": Text(zh="同一个圈出现两次", en="The same ring stands twice in the parcel"),
+    "line-too-short": Text(zh="线的不同点少于 2 个", en="A line has fewer than two points"),
     "outside-crs-bounds": Text(
         zh="坐标超出所声明坐标系的范围", en="Coordinates lie outside the bounds of the stated CRS"
     ),

@@ -8,6 +8,7 @@ or doubted.
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -86,6 +87,14 @@ class IssueLog:
             return
         text = None if value is None else str(value)[:_LONGEST_VALUE].replace("\x00", "")
         self.kept.append(Issue(code, severity, reason, row, field, text))
+
+    def extend(self, issues: Iterable[Issue]) -> None:
+        """Note issues that were made elsewhere."""
+        for issue in issues:
+            self.add(
+                issue.code, issue.severity, issue.reason,
+                row=issue.row, field=issue.field, value=issue.value,
+            )  # fmt: skip
 
     def save(self, path: Path) -> None:
         """Write the kept issues as JSON lines, in row order."""

@@ -20,6 +20,7 @@ from layers.attribute_checks import Values, check_attributes, readable_values
 from layers.catalog import Catalog, Layer
 from layers.crs import Box, Crs, parse_crs
 from layers.crs_diagnosis import outside_region, share_inside
+from layers.declared_area import DeclaredAreas
 from layers.errors import BadInput, CrsRefused
 from layers.feature_rows import RowFile, attributes_json, encode_source_row, end_rows, start_rows
 from layers.field_map import FieldMap, FieldPlan, plan_fields
@@ -216,6 +217,7 @@ class _RowReader:
         self.outside = 0
         self.centres: list[Any] = []
         self.unions: list[shapely.Geometry] = []
+        self.declared = DeclaredAreas()
 
     def read_all(self) -> None:
         rows = RowFile(self.job.job_dir / ROWS_FILE)
@@ -226,6 +228,7 @@ class _RowReader:
                 self._take(batch, rows, sources)
                 self._report_progress()
             end_rows(sources)
+        self.issues.extend(self.declared.issues())
         self.result.content_sha256 = rows.fingerprint.hexdigest()
         self._refuse_if_all_outside()
         if self.unions:
@@ -234,6 +237,7 @@ class _RowReader:
     def _take(self, batch: Batch, rows: RowFile, sources: Any) -> None:
         blocked = self.issues.blocking
         checked = check_geometries(batch, self.rules, self.issues)
+        self.declared.add(batch.first_row, batch.declared_areas, checked.areas_m2)
         values = readable_values(batch.columns, batch.first_row, self.plan, self.issues)
         attributes, lacking = check_attributes(
             values, len(batch), batch.first_row, self.plan, self.job.layer,

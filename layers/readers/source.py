@@ -1,7 +1,7 @@
 """What every reader gives: a ``Source`` that says what was found, and batches of its rows."""
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from pyogrio.raw import open_arrow
 from pyogrio.raw import read as read_rows
 
 from layers.crs import GeometryArray
+from layers.declared_area import DeclaredArea
 from layers.errors import UnreadableFile
 from layers.text import Text
 
@@ -56,6 +57,8 @@ class Source:
     encoding: str | None = None
     notes: tuple[Note, ...] = ()
     batches: "Callable[[], Iterator[Batch]] | None" = None
+    alternative_names: Mapping[str, str] = field(default_factory=dict)
+    """What a database calls its fields for people (标识码 for BSM), by field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,10 @@ class Batch:
     columns: dict[str, pa.Array]
     faults: dict[int, str] = field(default_factory=dict)
     linearised: tuple[int, ...] = ()
+    fault_lines: dict[int, int] = field(default_factory=dict)
+    """The line of the file that a fault stands in, for formats made of lines."""
+    declared_areas: dict[int, DeclaredArea] = field(default_factory=dict)
+    """Areas that the file itself declares, by index; held against the measured ones."""
 
     def __len__(self) -> int:
         """Number of rows."""
