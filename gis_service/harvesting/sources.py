@@ -204,9 +204,7 @@ def _refuse_unknown_targets(sources: tuple[RegisteredSource, ...], catalog: Cata
 
 
 def _wrong(reason: str) -> BadConfiguration:
-    return BadConfiguration(
-        f"{SOURCES_FILE}: {reason}", f"配置文件 {SOURCES_FILE} 有误：{reason}"
-    )
+    return BadConfiguration(f"{SOURCES_FILE}: {reason}", f"配置文件 {SOURCES_FILE} 有误：{reason}")
 
 
 def source_named(sources: tuple[RegisteredSource, ...], source_id: str) -> RegisteredSource:
