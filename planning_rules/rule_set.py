@@ -1,5 +1,7 @@
 """A rule set as loaded: rules, defaults, matrices, the form of attributes, and its digest."""
 
+import hashlib
+import json
 from collections.abc import Iterable
 from datetime import date
 from functools import cached_property
@@ -11,7 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from layers.errors import BadConfiguration
 from layers.text import Text
-from planning_rules.canonical_json import json_value, sha256_of
+from planning_rules.canonical_json import canonical, json_value
 from planning_rules.quantity import Quantity
 from planning_rules.rule import Model, Rule, Tolerance, UseVerdict, Words
 
@@ -98,6 +100,8 @@ class RuleSet(Model):
     matrices: tuple[CompatibilityMatrix, ...] = ()
     attributes: tuple[AttributeField, ...] = ()
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    canonical_text: str = Field(default="", repr=False)
+    """The content in RFC 8785 form: what ``sha256`` is taken over and ``rule_set_of`` reads."""
 
     @model_validator(mode="after")
     def _rules_are_unique_and_known(self) -> Self:
@@ -178,6 +182,11 @@ def load_rule_set(path: Path | str) -> RuleSet:
     return _build(merged, attributes, path)
 
 
+def rule_set_of(canonical_text: str) -> RuleSet:
+    """A rule set from the canonical text that was stored when it was used; same ``sha256``."""
+    return _build(json.loads(canonical_text), [], Path("stored-rules"))
+
+
 def _read_yaml(file: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(file.read_text("utf-8"))
@@ -214,7 +223,7 @@ def _merge(merged: dict[str, Any], content: dict[str, Any], file: Path) -> None:
 def _build(merged: dict[str, Any], attributes: list[Any], path: Path) -> RuleSet:
     try:
         rules = sorted(merged.get("rules", []), key=lambda r: (str(r["id"]), str(r["version"])))
-        content = {**merged, "rules": rules}
+        text = canonical(json_value({**merged, "rules": rules}))
         head = merged["ruleset"]
         return RuleSet.model_validate(
             {
@@ -223,7 +232,8 @@ def _build(merged: dict[str, Any], attributes: list[Any], path: Path) -> RuleSet
                 "rules": rules,
                 "matrices": merged.get("matrices", []),
                 "attributes": attributes,
-                "sha256": sha256_of(json_value(content)),
+                "sha256": hashlib.sha256(text).hexdigest(),
+                "canonical_text": text.decode(),
             }
         )
     except ValidationError as error:

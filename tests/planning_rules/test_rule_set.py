@@ -1,6 +1,7 @@
 """The rule schema refuses what it does not know; the digest follows the content."""
 
 import copy
+import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from layers.catalog import load_catalog
 from layers.errors import BadConfiguration
 from planning_rules.condition import Comparison, Junction, Membership, Name, Value, parse_condition
 from planning_rules.quantity import Quantity
-from planning_rules.rule_set import RuleSet, load_rule_set
+from planning_rules.rule_set import RuleSet, load_rule_set, rule_set_of
 from planning_rules.submission_form import attributes_of, submission_form
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
@@ -232,3 +233,11 @@ def test_an_attribute_that_is_not_described_still_appears(tmp_path: Path) -> Non
     (folder / "attributes.yml").unlink()
     loaded = load_rule_set(folder)
     assert {entry["name"] for entry in submission_form(loaded)} >= {"land_take", "documents"}
+
+
+def test_a_stored_rule_set_is_the_same_rule_set() -> None:
+    """From its canonical text alone: the same digest, the same rules, matrices and defaults."""
+    loaded = load_rule_set(CONFIG / "rules")
+    again = rule_set_of(loaded.canonical_text)
+    assert hashlib.sha256(loaded.canonical_text.encode()).hexdigest() == loaded.sha256
+    assert again.model_dump(exclude={"attributes"}) == loaded.model_dump(exclude={"attributes"})
