@@ -16,6 +16,7 @@ land databases use; a map cannot bring them back.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import yaml
@@ -76,14 +77,28 @@ def load_field_map(name: str | Path, folder: Path | None = None) -> FieldMap:
         ) from error
 
 
-def plan_fields(fields: Sequence[str], layer: Layer, field_map: FieldMap | None) -> FieldPlan:
-    """Decide for a file with these fields; a map that names unknown ones is refused."""
-    chosen = _by_map(fields, layer, field_map) if field_map else _by_catalogue(fields, layer)
+def plan_fields(
+    fields: Sequence[str],
+    layer: Layer,
+    field_map: FieldMap | None,
+    alternative_names: Mapping[str, str] = MappingProxyType({}),
+) -> FieldPlan:
+    """Decide for a file with these fields; a map that names unknown ones is refused.
+
+    ``alternative_names`` (field to what the database calls it for people) count where no field
+    has the name itself.
+    """
+    chosen = (
+        _by_map(fields, layer, field_map)
+        if field_map
+        else _by_catalogue(fields, layer, alternative_names)
+    )
     constants = dict(field_map.constants) if field_map else {}
     personal = [
         name
         for name in fields
-        if name.lower() in PERSONAL_FIELDS or (name in chosen and chosen[name].personal)
+        if {name.lower(), alternative_names.get(name, "").lower()} & PERSONAL_FIELDS
+        or (name in chosen and chosen[name].personal)
     ]
     pairs = tuple((name, chosen[name]) for name in fields if name in chosen)
     kept = tuple((name, attribute) for name, attribute in pairs if name not in personal)
@@ -98,10 +113,15 @@ def plan_fields(fields: Sequence[str], layer: Layer, field_map: FieldMap | None)
     )
 
 
-def _by_catalogue(fields: Sequence[str], layer: Layer) -> dict[str, Attribute]:
+def _by_catalogue(
+    fields: Sequence[str], layer: Layer, alternative_names: Mapping[str, str]
+) -> dict[str, Attribute]:
     by_lower: dict[str, str] = {}
     for name in fields:
         by_lower.setdefault(name.lower(), name)
+    for name in fields:
+        if alternative := alternative_names.get(name, "").lower():
+            by_lower.setdefault(alternative, name)
     chosen: dict[str, Attribute] = {}
     for attribute in layer.attributes:
         candidates = (attribute.name, *attribute.aliases)

@@ -89,7 +89,7 @@ def read_into_files(job: ImportJob) -> ReadResult:
     for note in source.notes:
         issues.add(note.code, "advisory", note.reason)
     crs = _choose_crs(job, source, issues)
-    plan = plan_fields(source.fields, job.layer, job.field_map)
+    plan = plan_fields(source.fields, job.layer, job.field_map, source.alternative_names)
     _note_fields(plan, job.layer, issues)
     result = ReadResult(source.format, crs.code, sha256_of(job.path), source.encoding)
     _RowReader(job, source, crs, plan, issues, result).read_all()

@@ -32,8 +32,11 @@ from layers.errors import GaveUp, GisError, Unavailable
 DEFAULT_MEMORY_BYTES: Final = 4 << 30
 DEFAULT_FILE_BYTES: Final = 16 << 30
 
-ADMITTED_DRIVERS: Final = frozenset({"GPKG", "GeoJSON", "ESRI Shapefile", "FlatGeobuf"})
-"""The GDAL drivers that exist in a child; VRT, which opens other files, is not among them."""
+ADMITTED_DRIVERS: Final = frozenset(
+    {"GPKG", "GeoJSON", "ESRI Shapefile", "FlatGeobuf", "OpenFileGDB", "DXF"}
+)
+"""The GDAL drivers that exist in a child; VRT, which opens other files, is not among them, nor
+are KML and GML, which the project reads itself."""
 
 GDAL_OPTIONS: Final = {
     # No remote file systems: no name satisfies both conditions. The wall is the lost network.

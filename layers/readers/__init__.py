@@ -10,9 +10,13 @@ from typing import Final
 
 from layers.errors import UnreadableFile
 from layers.readers.archive import unpack
+from layers.readers.dxf import open_dxf
+from layers.readers.filegdb import is_geodatabase, open_filegdb
 from layers.readers.flatgeobuf import open_flatgeobuf
 from layers.readers.geojson import open_geojson
 from layers.readers.geopackage import choose_layer, open_geopackage
+from layers.readers.gml import open_gml
+from layers.readers.kml import open_kml, open_kmz
 from layers.readers.recognise import SUFFIXES, Format, recognise
 from layers.readers.shapefile import open_shapefile
 from layers.readers.source import Batch, Note, Source, stream
@@ -25,17 +29,26 @@ _OPENERS: Final[dict[Format, _Opener]] = {
     "geojson": open_geojson,
     "shapefile": open_shapefile,
     "flatgeobuf": open_flatgeobuf,
+    "filegdb": open_filegdb,
+    "kml": open_kml,
+    "kmz": open_kmz,
+    "dxf": open_dxf,
+    "gml": open_gml,
 }
-_MAIN_SUFFIXES: Final = frozenset({".shp", ".gpkg", ".geojson", ".json", ".fgb"})
+_MAIN_SUFFIXES: Final = frozenset(
+    {".shp", ".gpkg", ".geojson", ".json", ".fgb", ".kml", ".gml", ".dxf"}
+)
 
 
 def open_source(path: Path, job_dir: Path, layer: str | None = None) -> Source:
-    """Recognise and prepare a file, a folder with one shapefile, or an archive.
+    """Recognise and prepare a file, a geodatabase or folder with one shapefile, or an archive.
 
     ``layer`` names the layer where there are several (a table of a GeoPackage, a shapefile in an
     archive). Nothing outside the file, its siblings and ``job_dir`` is read; nothing outside
     ``job_dir`` is written.
     """
+    if is_geodatabase(path):
+        return open_filegdb(path, job_dir, layer)
     if path.is_dir():
         return _open_one_of(sorted(path.iterdir()), job_dir, layer)
     if not path.is_file():
@@ -58,11 +71,14 @@ def _suffixed(path: Path, found: Format, job_dir: Path) -> Path:
 
 def _open_one_of(paths: list[Path], job_dir: Path, layer: str | None) -> Source:
     mains = [path for path in paths if path.suffix.lower() in _MAIN_SUFFIXES and path.is_file()]
-    if len(mains) == 1 and recognise(mains[0]) != "shapefile":
+    mains += sorted({path.parent for path in paths if is_geodatabase(path.parent)})
+    if len(mains) == 1 and (mains[0].is_dir() or recognise(mains[0]) != "shapefile"):
         return open_source(mains[0], job_dir, layer)
     stems = [path.stem for path in mains]
     stem = choose_layer("archive", stems, layer)
     chosen = mains[stems.index(stem)]
+    if chosen.is_dir():
+        return open_filegdb(chosen, job_dir, None)
     found = recognise(chosen)
     if found == "zip":
         raise UnreadableFile(

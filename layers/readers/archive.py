@@ -11,8 +11,11 @@ from layers.errors import LimitExceeded, UnreadableFile
 from layers.readers.source import damaged
 
 SUFFIXES: Final = frozenset(
-    {".shp", ".shx", ".dbf", ".prj", ".cpg", ".cst", ".gpkg", ".geojson", ".json", ".fgb"}
-)
+    {
+        ".shp", ".shx", ".dbf", ".prj", ".cpg", ".cst", ".gpkg", ".geojson", ".json", ".fgb",
+        ".kml", ".gml", ".dxf", ".gdbtable", ".gdbtablx",
+    }
+)  # fmt: skip
 """What is unpacked; everything else (styles, indexes, licences, pictures) stays in the archive."""
 
 _ARCHIVES: Final = frozenset({".zip", ".7z", ".rar", ".gz", ".tgz", ".bz2", ".xz", ".kmz"})

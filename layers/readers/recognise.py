@@ -21,6 +21,10 @@ SUFFIXES: Final[dict[str, Format]] = {
     ".json": "geojson",
     ".shp": "shapefile",
     ".fgb": "flatgeobuf",
+    ".kml": "kml",
+    ".kmz": "kmz",
+    ".dxf": "dxf",
+    ".gml": "gml",
     ".zip": "zip",
 }
 
@@ -32,12 +36,13 @@ class _Foreign:
 
 
 _CONVERT: Final = Text(
-    zh="请另存为 GeoPackage、GeoJSON、Shapefile 或 FlatGeobuf。",
-    en="Save it as GeoPackage, GeoJSON, shapefile or FlatGeobuf.",
+    zh="请另存为 GeoPackage、GeoJSON、Shapefile、文件地理数据库、KML、GML 或 DXF。",
+    en="Save it as GeoPackage, GeoJSON, shapefile, file geodatabase, KML, GML or DXF.",
 )
 _DWG_ADVICE: Final = Text(
-    zh="请在 CAD 软件中导出图形为 Shapefile 或 GeoPackage，并说明坐标系。",
-    en="Export it from the CAD program as shapefile or GeoPackage and state its CRS.",
+    zh="请在 CAD 软件中另存为文本格式的 DXF（R2000 及以上），或导出为 Shapefile，并说明坐标系。",
+    en="Save it from the CAD program as DXF in text form (R2000 or later), or export it as "
+    "shapefile, and state its CRS.",
 )
 _DATABASE_ADVICE: Final = Text(
     zh="请在 ArcGIS 或 QGIS 中导出为 GeoPackage 或 Shapefile。",
@@ -46,6 +51,7 @@ _DATABASE_ADVICE: Final = Text(
 
 _FOREIGN: Final[tuple[tuple[re.Pattern[bytes], _Foreign], ...]] = (
     (re.compile(rb"AC10\d\d"), _Foreign("AutoCAD DWG", _DWG_ADVICE)),
+    (re.compile(rb"AutoCAD Binary DXF"), _Foreign("binary DXF", _DWG_ADVICE)),
     (re.compile(rb"\x00\x01\x00\x00Standard (Jet|ACE) DB"), _Foreign("MDB", _DATABASE_ADVICE)),
     (re.compile(rb"%PDF-"), _Foreign("PDF", _CONVERT)),
     (re.compile(rb"(II\*\x00|MM\x00\*|II\+\x00|MM\x00\+)"), _Foreign("TIFF", _CONVERT)),
@@ -67,14 +73,13 @@ _FOREIGN_TEXT: Final[tuple[tuple[re.Pattern[str], _Foreign], ...]] = (
         ),
     ),
     (re.compile(r"\s*<OGRVRT|\s*<VRTDataset"), _Foreign("GDAL VRT", _CONVERT)),
-    (
-        re.compile(r"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*<kml", re.DOTALL),
-        _Foreign("KML", _CONVERT),
-    ),
-    (re.compile(r"\s*<\?xml.*?<(\w+:)?FeatureCollection", re.DOTALL), _Foreign("GML", _CONVERT)),
     (re.compile(r"\s*<"), _Foreign("XML", _CONVERT)),
     (re.compile(r"\s*[\[【［]属性描述"), _Foreign("boundary TXT", _CONVERT)),
-    (re.compile(r"\s*999\s|\s*0\s+SECTION"), _Foreign("DXF", _DWG_ADVICE)),
+)
+_DXF: Final = re.compile(r"(?:\s*999[ \t]*\r?\n[^\r\n]*\r?\n)*\s*0\s+SECTION\s")
+_XML_ROOT: Final = re.compile(r"<(?:[\w.-]+:)?([\w.-]+)")
+_XML_BEFORE_ROOT: Final = re.compile(
+    r"\s+|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^\[>]*(?:\[.*?\]\s*)?>", re.DOTALL
 )
 
 
@@ -84,6 +89,8 @@ def recognise(path: Path) -> Format:
     A suffix that promises another admitted format is an error too: one of the two is a mistake.
     """
     found = _recognise_content(path)
+    if found == "zip" and path.suffix.lower() == ".kmz":
+        found = "kmz"
     promised = SUFFIXES.get(path.suffix.lower(), found)
     if promised != found:
         raise UnreadableFile(
@@ -121,6 +128,13 @@ def _recognise_text(path: Path, head: bytes) -> Format:
             "无法识别文件内容的格式。",
             code="unknown-format",
         )
+    root = _xml_root(text)
+    if root == "kml":
+        return "kml"
+    if root.endswith("FeatureCollection"):
+        return "gml"
+    if _DXF.match(text):
+        return "dxf"
     for pattern, foreign in _FOREIGN_TEXT:
         if pattern.match(text):
             raise _declined(path, foreign)
@@ -133,6 +147,15 @@ def _recognise_text(path: Path, head: bytes) -> Format:
         "文件内容是无法识别的文本。",
         code="unknown-format",
     )
+
+
+def _xml_root(text: str) -> str:
+    """Local name of the first element; what may stand before it (also a DTD) is passed over."""
+    at = 0
+    while before := _XML_BEFORE_ROOT.match(text, at):
+        at = before.end()
+    found = _XML_ROOT.match(text, at)
+    return found[1] if found else ""
 
 
 def _decoded(head: bytes) -> str | None:
