@@ -154,7 +154,9 @@ def _links_note(count: int) -> Note:
 
 def _batches(documents: list[Path], chosen: int, fields: tuple[str, ...]) -> Iterator[Batch]:
     rows = (
-        _row(placemark) for number, placemark in _placemarks(documents, _Outline()) if number == chosen
+        _row(placemark)
+        for number, placemark in _placemarks(documents, _Outline())
+        if number == chosen
     )
     return text_batches(rows, fields)
 
