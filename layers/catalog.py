@@ -20,6 +20,7 @@ from layers.text import Text
 AccessClass = Literal["open", "internal", "restricted"]
 AttributeType = Literal["string", "integer", "number", "boolean", "date"]
 GeometryKind = Literal["polygon", "line", "point"]
+AreaUnit = Literal["m2", "hectare", "mu"]
 PlanKind = Literal["overall", "detailed", "special", "survey", "administrative"]
 
 
@@ -74,6 +75,8 @@ class Attribute(_Model):
 
     ``codes`` names a code list; ``aliases`` are the field names departments send (BSM, DLBM);
     ``in_tiles`` carries it into vector tiles; ``personal`` fields are dropped at import.
+    ``declared_area`` says that the value is the feature's area in that unit, as the department
+    computed it; the quality report holds it against ours.
     """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
@@ -85,6 +88,13 @@ class Attribute(_Model):
     aliases: tuple[str, ...] = ()
     in_tiles: bool = False
     personal: bool = False
+    declared_area: AreaUnit | None = None
+
+    @model_validator(mode="after")
+    def _declared_area_is_a_number(self) -> "Attribute":
+        if self.declared_area and self.type not in ("number", "integer"):
+            raise ValueError(f"{self.name} is a declared area and no number")
+        return self
 
     @model_validator(mode="after")
     def _personal_data_stay_out(self) -> "Attribute":

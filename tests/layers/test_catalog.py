@@ -12,14 +12,14 @@ CONFIG = Path(__file__).resolve().parents[2] / "config"
 # The names other programs rely on, and the attributes the demo province is made with.
 LAYERS = {
     "overall-plan": {
-        "permanent_basic_farmland": "farmland_id name landuse_code quality_grade",
+        "permanent_basic_farmland": "farmland_id name landuse_code quality_grade declared_area_m2",
         "ecological_redline": "redline_id name redline_type",
         "urban_development_boundary": "boundary_id name boundary_type",
-        "planned_landuse": "parcel_id landuse_code code_scheme name",
+        "planned_landuse": "parcel_id landuse_code code_scheme name declared_area_m2",
     },
     "detailed-plan": {
         "detailed_plan_parcel": "parcel_id landuse_code code_scheme far_max density_max "
-        "height_max green_min name",
+        "height_max green_min name declared_area_m2",
     },
     "forest-plan": {"forest_land": "forest_id protection_grade forest_type name"},
     "marine-plan": {
@@ -38,7 +38,9 @@ LAYERS = {
     "airport-plan": {
         "obstacle_limitation_surface": "surface_id surface_type elevation_m slope name",
     },
-    "current-landuse-survey": {"current_landuse": "parcel_id landuse_code code_scheme name"},
+    "current-landuse-survey": {
+        "current_landuse": "parcel_id landuse_code code_scheme name declared_area_m2",
+    },
     "administrative-divisions": {
         "county": "admin_code name name_en",
         "town_place": "place_id name name_en kind",
@@ -74,6 +76,16 @@ def test_plans_layers_and_attributes_have_the_agreed_names(shipped: Catalog) -> 
         plan: {layer: set(names.split()) for layer, names in layers.items()}
         for plan, layers in LAYERS.items()
     }
+
+
+def test_a_declared_area_is_a_number_in_a_known_unit(own_config: Path) -> None:
+    path = own_config / "layers" / "current-landuse-survey.yml"
+    change(path, "type: number, unit: m2, declared_area: m2", "type: string, declared_area: m2")
+    with pytest.raises(BadConfiguration, match="declared_area_m2 is a declared area"):
+        load_catalog(own_config)
+    change(path, "type: string, declared_area: m2", "type: number, declared_area: acre")
+    with pytest.raises(BadConfiguration, match="declared_area"):
+        load_catalog(own_config)
 
 
 def test_overall_plan_prevails_over_detailed_over_special_over_survey(shipped: Catalog) -> None:
