@@ -61,6 +61,21 @@ class Mosaic:
         crossings = _crossings(column, line, edge)
         self._fill(*crossings, owner[ring[edge]], classes)
 
+    def take_empty_from(self, finer: "Mosaic") -> None:
+        """Give cells without a class the one that a finer mosaic has under their centres.
+
+        So the many small polygons are drawn on one grid only; it is off by half a fine cell.
+        """
+        height, width = self.cells.shape
+        x = self.west + (np.arange(width) + 0.5) * self.cell_m
+        y = self.north - (np.arange(height) + 0.5) * self.cell_m
+        column = np.floor((x - finer.west) / finer.cell_m).astype(np.int64)
+        line = np.floor((finer.north - y) / finer.cell_m).astype(np.int64)
+        lines = np.flatnonzero((line >= 0) & (line < finer.cells.shape[0]))
+        columns = np.flatnonzero((column >= 0) & (column < finer.cells.shape[1]))
+        here, there = np.ix_(lines, columns), np.ix_(line[lines], column[columns])
+        self.cells[here] = np.where(self.cells[here] > 0, self.cells[here], finer.cells[there])
+
     def _fill(
         self,
         edge_of: IntArray,

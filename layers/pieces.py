@@ -19,25 +19,16 @@ base zoom serves made from
 
 from typing import Final
 
-import numpy as np
-import shapely
 from psycopg import sql
 
 from layers import partitions
 from layers.catalog import Layer
-from layers.database import Connection, row, rows, statements
+from layers.database import Connection, row, statements
 from layers.errors import NotFound
-from layers.mosaic import Mosaic
+from layers.tile_building import build_tile_pieces
 
 _SQL: Final = statements("layers", "pieces.sql")
-_WORLD_M: Final = 2 * 20_037_508.342789244
-"""Width of the web-mercator square, metres."""
-
 OVERLAY_VERTICES: Final = 128
-_DIMENSION: Final = {"point": 0, "line": 1, "polygon": 2}
-_SMALL_PIXELS: Final = 8
-_TILE_PIXELS: Final = 512
-_BATCH_ROWS: Final = 20_000
 
 
 def build_pieces(connection: Connection, content_id: int) -> None:
@@ -84,104 +75,18 @@ def _build_overlay_pieces(connection: Connection, content_id: int) -> None:
 
 def _build_tile_pieces(connection: Connection, content_id: int, layer: Layer) -> None:
     name = partitions.create(connection, "tile_piece", content_id)
-    connection.execute(
-        sql.SQL(_SQL["mercator_features"]).format(
-            features=partitions.partition("feature", content_id),
-            properties=_json_object(layer.tile_attributes),
-            class_properties=_json_object(_class_attributes(layer)),
-        )
+    build_tile_pieces(
+        connection,
+        content_id,
+        layer,
+        name,
+        {
+            "properties": _json_object(layer.tile_attributes),
+            "class_properties": _json_object(_class_attributes(layer)),
+        },
     )
-    dimension = _DIMENSION[layer.geometry]
-    _clip(connection, name, sql.Identifier("mercator_feature"), 10, dimension)
-    connection.execute(
-        sql.SQL(_SQL["clip_to_children"]).format(pieces=name),
-        {**_grid(13), "dimension": dimension},
-    )
-    if layer.min_zoom < 10:
-        _build_low_zooms(connection, name, layer, dimension)
     connection.execute(sql.SQL("CREATE INDEX ON {name} (base_zoom, x, y)").format(name=name))
     partitions.attach(connection, "tile_piece", content_id)
-    for table in ("mercator_feature", "low_7", "low_4"):
-        connection.execute(
-            sql.SQL("DROP TABLE IF EXISTS pg_temp.{table}").format(table=sql.Identifier(table))
-        )
-
-
-def _build_low_zooms(
-    connection: Connection, name: sql.Identifier, layer: Layer, dimension: int
-) -> None:
-    for base_zoom, deepest in ((7, 9), (4, 6)):
-        if layer.min_zoom > deepest:
-            return
-        low = sql.Identifier(f"low_{base_zoom}")
-        pixel_m = _WORLD_M / 2**deepest / _TILE_PIXELS
-        sizes = {"grid_m": pixel_m / 2, "small_m2": (_SMALL_PIXELS * pixel_m) ** 2}
-        connection.execute(sql.SQL(_SQL[f"generalise_{layer.geometry}s"]).format(low=low), sizes)
-        if layer.geometry == "polygon":
-            _add_mosaic(connection, low, pixel_m, sizes["small_m2"])
-        _clip(connection, name, low, base_zoom, dimension)
-
-
-def _add_mosaic(
-    connection: Connection, low: sql.Identifier, pixel_m: float, small_m2: float
-) -> None:
-    """Put the patches of the small polygons beside the large ones."""
-    classes = rows(connection, _SQL["small_classes"], small_m2=small_m2)
-    if not classes:
-        return
-    numbers = {found["properties"]: number for number, found in enumerate(classes, start=1)}
-    mosaic = Mosaic(
-        (
-            min(found["west"] for found in classes),
-            min(found["south"] for found in classes),
-            max(found["east"] for found in classes),
-            max(found["north"] for found in classes),
-        ),
-        pixel_m,
-    )
-    with connection.cursor(name="small_polygons") as cursor:
-        cursor.execute(_SQL["small_polygons"], {"small_m2": small_m2}, binary=True)
-        while batch := cursor.fetchmany(_BATCH_ROWS):
-            polygons = shapely.from_wkb(np.array([wkb for _, wkb in batch], dtype=object))
-            mosaic.add(polygons, np.array([numbers[properties] for properties, _ in batch]))
-    statement = sql.SQL(_SQL["add_patch"]).format(low=low)
-    with connection.cursor() as cursor:
-        for patches in mosaic.patches():
-            cursor.executemany(
-                statement,
-                [
-                    {
-                        "fid": classes[number - 1]["fid"],
-                        "properties": classes[number - 1]["properties"],
-                        "wkb": shapely.to_wkb(geometry),
-                    }
-                    for number, geometry in zip(
-                        patches.classes.tolist(), patches.geometries, strict=True
-                    )
-                ],
-            )
-
-
-def _clip(
-    connection: Connection,
-    name: sql.Identifier,
-    source: sql.Identifier,
-    base_zoom: int,
-    dimension: int,
-) -> None:
-    connection.execute(
-        sql.SQL(_SQL["clip_to_tiles"]).format(pieces=name, source=source),
-        {**_grid(base_zoom), "dimension": dimension},
-    )
-
-
-def _grid(base_zoom: int) -> dict[str, float]:
-    return {
-        "base_zoom": base_zoom,
-        "half_world_m": _WORLD_M / 2,
-        "width_m": _WORLD_M / 2**base_zoom,
-        "last": 2**base_zoom - 1,
-    }
 
 
 def _class_attributes(layer: Layer) -> tuple[str, ...]:

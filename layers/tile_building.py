@@ -1,0 +1,242 @@
+"""The tile pieces of a whole content: one pass over its features, batch by batch.
+
+Features come out of the database by one cursor in fid order, are projected, cut and encoded here
+(``layers.tile_cutting``) and go back by COPY. Small polygons of the two lowest base zooms are noted
+in a mosaic meanwhile and follow at the end.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import shapely
+from psycopg import sql
+
+from layers import partitions
+from layers.catalog import Layer
+from layers.crs import Box
+from layers.database import Connection, statements
+from layers.mosaic import Mosaic
+from layers.tile_cutting import (
+    COLUMNS,
+    WORLD_M,
+    Drawn,
+    Pieces,
+    copy_stream,
+    cut,
+    cut_further,
+    encode,
+    to_mercator,
+)
+
+_SQL: Final = statements("layers", "pieces.sql")
+DIMENSION: Final = {"point": 0, "line": 1, "polygon": 2}
+LOW_ZOOMS: Final = ((7, 9), (4, 6))
+"""The base zooms that generalise, each with the deepest zoom that it serves."""
+_SMALL_PIXELS: Final = 8
+_TILE_PIXELS: Final = 512
+_FETCHED_ROWS: Final = 4_000
+_BATCH_VERTICES: Final = 400_000
+
+
+class Write(Protocol):
+    """Takes encoded rows of ``tile_cutting.COLUMNS``."""
+
+    def __call__(self, rows: bytes) -> None:
+        """Store them."""
+
+
+@dataclass(slots=True)
+class LowZoom:
+    """One of the generalised base zooms."""
+
+    base_zoom: int
+    pixel_m: float
+    mosaic: Mosaic | None
+    seen: set[int] = field(default_factory=set)
+    """Hashes of the spots and looks of points that are drawn."""
+
+    @property
+    def grid_m(self) -> float:
+        """Coordinates of what stays are rounded to this."""
+        return self.pixel_m / 2
+
+    @property
+    def small_m2(self) -> float:
+        """Polygons below this are drawn as cells of the mosaic."""
+        return (_SMALL_PIXELS * self.pixel_m) ** 2
+
+
+class TileBuilder:
+    """Takes features batch by batch and writes their pieces."""
+
+    def __init__(self, layer: Layer, extent: Box | None, write: Write) -> None:
+        """Prepare for the features of a layer; ``extent`` is lon/lat and holds all of them."""
+        self.dimension = DIMENSION[layer.geometry]
+        self.write = write
+        self.classes: dict[bytes, int] = {}
+        """Looks of small polygons, numbered from 1 as the cells of the mosaics are."""
+        self.first_fids: list[int] = []
+        self.low = [
+            LowZoom(zoom, pixel_m, _mosaic(extent, pixel_m) if self.dimension == 2 else None)
+            for zoom, deepest in LOW_ZOOMS
+            if layer.min_zoom < 10 and layer.min_zoom <= deepest
+            for pixel_m in (WORLD_M / 2**deepest / _TILE_PIXELS,)
+        ]
+
+    def add(self, drawn: Drawn, looks: Sequence[bytes]) -> None:
+        """Cut some features; ``looks`` are the JSON texts of what their style depends on."""
+        coarse = cut(drawn, 10, self.dimension)
+        self.write(encode(coarse))
+        self.write(encode(cut_further(coarse, 13, self.dimension)))
+        if not self.low:
+            return
+        if self.dimension == 2:
+            self._add_polygons(drawn, looks)
+            return
+        generalise = _straight_lines if self.dimension == 1 else _sparse_points
+        for low in self.low:
+            kept = generalise(drawn, looks, low)
+            self.write(encode(cut(kept, low.base_zoom, self.dimension)))
+
+    def finish(self) -> None:
+        """Write the mosaics; a coarse one takes the smallest polygons from the finer one."""
+        finer: Mosaic | None = None
+        for low in self.low:
+            if low.mosaic is not None and finer is not None:
+                low.mosaic.take_empty_from(finer)
+            finer = low.mosaic
+            for patches in self._patches(low):
+                self.write(encode(patches, by_feature=False))
+
+    def _add_polygons(self, drawn: Drawn, looks: Sequence[bytes]) -> None:
+        """Large ones one by one on the grid; each small one goes into the finest mosaic."""
+        areas = shapely.area(drawn.geometries)
+        noted = np.zeros(len(drawn), dtype=bool)
+        for low in self.low:
+            large = areas >= low.small_m2
+            small = np.flatnonzero(~large & ~noted)
+            noted |= ~large
+            if low.mosaic is not None and len(small):
+                low.mosaic.add(drawn.geometries[small], self._numbers(drawn, looks, small))
+            kept = drawn[large]
+            if len(kept):
+                reduced = shapely.set_precision(kept.geometries, low.grid_m)
+                kept = Drawn.of(kept.fids, kept.properties.tolist(), reduced)
+                self.write(encode(cut(kept, low.base_zoom, self.dimension)))
+
+    def _numbers(
+        self, drawn: Drawn, looks: Sequence[bytes], rows: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.int64]:
+        chosen = [looks[row] for row in rows.tolist()]
+        for look, fid in zip(chosen, drawn.fids[rows].tolist(), strict=True):
+            if look not in self.classes:
+                self.classes[look] = len(self.classes) + 1
+                self.first_fids.append(fid)
+        return np.fromiter(map(self.classes.__getitem__, chosen), np.int64, len(chosen))
+
+    def _patches(self, low: LowZoom) -> Iterator[Pieces]:
+        if low.mosaic is None or not self.classes:
+            return
+        texts = list(self.classes)
+        for patches in low.mosaic.patches():
+            numbers = patches.classes - 1
+            drawn = Drawn.of(
+                np.array([self.first_fids[n] for n in numbers]),
+                [texts[n] for n in numbers],
+                patches.geometries,
+            )
+            yield cut(drawn, low.base_zoom, self.dimension)
+
+
+def _straight_lines(drawn: Drawn, _looks: Sequence[bytes], low: LowZoom) -> Drawn:
+    simple = shapely.simplify(drawn.geometries, low.grid_m, preserve_topology=False)
+    lost = shapely.is_empty(simple) | shapely.is_missing(simple)
+    simple[lost] = drawn.geometries[lost]
+    return Drawn.of(drawn.fids, drawn.properties.tolist(), _on_grid(simple, low.grid_m / 4))
+
+
+def _sparse_points(drawn: Drawn, looks: Sequence[bytes], low: LowZoom) -> Drawn:
+    """Of points that fall on one spot of the screen and look the same, the first is enough."""
+    on_grid = _on_grid(drawn.geometries, low.grid_m)
+    kept = []
+    for index, spot in enumerate(zip(shapely.to_wkb(on_grid).tolist(), looks, strict=True)):
+        if hash(spot) not in low.seen:
+            low.seen.add(hash(spot))
+            kept.append(index)
+    chosen = drawn[kept]
+    return Drawn.of(chosen.fids, chosen.properties.tolist(), on_grid[kept])
+
+
+def _on_grid(geometries: Any, grid_m: float) -> Any:
+    return shapely.transform(geometries, lambda points: np.round(points / grid_m) * grid_m)
+
+
+def _mosaic(extent: Box | None, pixel_m: float) -> Mosaic | None:
+    if extent is None:
+        return None
+    west, south, east, north = shapely.bounds(to_mercator(np.array([shapely.box(*extent)])))[0]
+    return Mosaic((west, south, east, north), pixel_m)
+
+
+def build_tile_pieces(
+    connection: Connection,
+    content_id: int,
+    layer: Layer,
+    name: sql.Identifier,
+    expressions: Mapping[str, sql.Composable],
+) -> None:
+    """Fill the table ``name`` with the pieces of all features of a content.
+
+    ``expressions`` give properties and class_properties of a feature ``f`` as jsonb.
+    """
+    statement = sql.SQL("COPY {name} {columns} FROM STDIN (FORMAT binary)").format(
+        name=name, columns=sql.SQL(COLUMNS)
+    )
+
+    def write(rows: bytes) -> None:
+        with connection.cursor() as cursor, cursor.copy(statement) as copy:
+            for block in copy_stream([rows]):
+                copy.write(block)
+
+    builder = TileBuilder(layer, _extent(connection, content_id), write)
+    features = partitions.partition("feature", content_id)
+    with connection.cursor(name="features_to_draw") as cursor:
+        cursor.execute(
+            sql.SQL(_SQL["features_to_draw"]).format(features=features, **expressions),
+            binary=True,
+        )
+        for fids, properties, looks, encoded in _batches(cursor):
+            shapes = shapely.from_wkb(np.array(encoded, dtype=object))
+            drawn = Drawn.of(np.array(fids), properties, to_mercator(shapes))
+            if len(drawn) < len(fids):
+                look_of = dict(zip(fids, looks, strict=True))
+                looks = [look_of[fid] for fid in drawn.fids.tolist()]
+            builder.add(drawn, looks)
+    builder.finish()
+
+
+def _batches(cursor: Any) -> Iterator[tuple[Any, Any, Any, Any]]:
+    """Columns of some rows at a time: a few thousand, fewer where they are heavy."""
+    kept: list[Any] = []
+    size = 0
+    for row in _rows(cursor):
+        kept.append(row)
+        size += len(row[3])
+        if size >= 16 * _BATCH_VERTICES:
+            yield tuple(zip(*kept, strict=True))  # type: ignore[misc]
+            kept, size = [], 0
+    if kept:
+        yield tuple(zip(*kept, strict=True))  # type: ignore[misc]
+
+
+def _rows(cursor: Any) -> Iterable[Any]:
+    while fetched := cursor.fetchmany(_FETCHED_ROWS):
+        yield from fetched
+
+
+def _extent(connection: Connection, content_id: int) -> Box | None:
+    found = connection.execute(_SQL["extent_of_content"], {"content_id": content_id}).fetchone()
+    return None if found is None or found[0] is None else (found[0], found[1], found[2], found[3])
