@@ -104,7 +104,8 @@ def _create_table(columns: Sequence[tuple[str, str]]) -> str:
 def _insert(names: Sequence[str]) -> str:
     listed = ", ".join(_quoted(name) for name in (*names, _GEOMETRY))
     places = ", ".join("?" for _ in range(len(names) + 1))
-    return "INSERT INTO " + TABLE + " (" + listed + ") VALUES (" + places + ")"
+    # SQLite binds no identifiers; these are quoted.
+    return f"INSERT INTO {TABLE} ({listed}) VALUES ({places})"  # noqa: S608
 
 
 def _quoted(name: str) -> str:

@@ -128,7 +128,8 @@ def _chosen_geometry(found: Sequence[dict[str, Any]], source: RegisteredSource) 
         raise NotFound(
             f"The database has no table {source.location} with a geometry"
             f"{f' column {wanted}' if wanted else ''} that this user can see.",
-            f"数据库中没有该用户可见的空间表 {source.location}{f'（图形字段 {wanted}）' if wanted else ''}。",
+            f"数据库中没有该用户可见的空间表 {source.location}"
+            f"{f'（图形字段 {wanted}）' if wanted else ''}。",
             code="no-table",
         )
     names = ", ".join(str(g["name"]) for g in chosen)
