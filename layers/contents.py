@@ -8,6 +8,9 @@ The life of a content::
     finish_content   indexes, attach, immutability trigger, 'loaded': one transaction
     build_pieces     derived pieces for overlay and tiles, 'ready'
 
+An edition that changes a few rows begins with ``create_delta`` (all rows of another content) and
+``hide`` instead; see ``layers.deltas``, also for drafts that are edited row by row.
+
 A process that dies in between leaves a 'loading' row and a table beside the library; the next
 import sweeps them (``sweep_dead_contents``). The connection that creates a content holds an
 advisory lock on it until it is closed or ``release_content`` is called; by that the sweep tells
@@ -26,27 +29,38 @@ from psycopg.types.json import Jsonb
 
 from layers import partitions
 from layers.area import areas_m2
-from layers.crs import STORAGE_SRID, GeometryArray
+from layers.catalog import Layer
+from layers.content_measures import (
+    count_and_extent,
+    cut_coverage,
+    delta_coverage,
+    digest,
+    multipolygon_wkb,
+    stored_fingerprint,
+)
+from layers.crs import GeometryArray
 from layers.database import Connection, row, rows, statements
-from layers.errors import Conflict
+from layers.deltas import LOCK_CLASS, base_of, create_delta, hide, next_fid, settle_rows
+from layers.errors import Conflict, NotFound
 from layers.feature_rows import Fingerprint, attribute_rows, copy_blocks, encode_rows
 from layers.pieces import build_pieces
 
 __all__ = [
     "build_pieces",
     "create_content",
+    "create_delta",
     "drop_content",
     "finish_content",
+    "hide",
     "load_arrays",
     "load_rows",
+    "next_fid",
     "release_content",
     "stored_fingerprint",
     "sweep_dead_contents",
 ]
 
 _SQL: Final = statements("layers", "contents.sql")
-_LOCK_CLASS: Final = 73_615
-"""First key of the advisory locks that living imports hold; the second one is the content."""
 _SWEEP_LOCK: Final = 7_361_530_449
 
 _COPY_COLUMNS: Final = "(fid, feature_id, attributes, area_m2, geom)"
@@ -65,7 +79,7 @@ def create_content(
             _SQL["create_content"],
             layer_id=layer_id,
             source=Jsonb(dict(source or {})),
-            lock_class=_LOCK_CLASS,
+            lock_class=LOCK_CLASS,
         )
         if created is None:
             raise Conflict("The content was not created.", "未能创建图层内容。")
@@ -136,33 +150,35 @@ def finish_content(
     """Attach the loaded rows to the library and mark them 'loaded'; give their count.
 
     One transaction (a savepoint inside the caller's). ``content_sha256`` is
-    ``Fingerprint.hexdigest()``; without it all rows are read back. ``coverage`` (EPSG:4490, WKB
-    or geometry) says where the layer has data at all; None = nowhere.
+    ``Fingerprint.hexdigest()``; without it all rows are read back (those of a delta always are).
+    ``coverage`` (EPSG:4490, WKB or geometry) says where the layer has data at all; None = nowhere,
+    for a delta that of what it was made from, following its features where they make it.
     """
     with connection.transaction():
         connection.execute(sql.SQL("SET LOCAL maintenance_work_mem = '512MB'"))
-        digest = content_sha256 or stored_fingerprint(connection, content_id).hexdigest()
+        stood_on = base_of(connection, content_id)
+        if stood_on is not None and coverage is None:
+            layer = _layer(connection, content_id)
+            coverage = delta_coverage(connection, content_id, stood_on, layer)
+        base_id = settle_rows(connection, content_id)
         _index_and_attach(connection, content_id)
-        measured = connection.execute(
-            sql.SQL(_SQL["count_and_extent"]).format(
-                features=partitions.partition("feature", content_id)
-            )
-        ).fetchone()
-        feature_count, extent = measured if measured is not None else (0, None)
+        feature_count, extent = count_and_extent(connection, content_id, base_id)
         connection.execute(
             _SQL["mark_loaded"],
             {
                 "content_id": content_id,
                 "feature_count": feature_count,
                 "extent": extent,
-                "content_sha256": digest,
-                "coverage": _multipolygon_wkb(coverage),
+                # The caller of a delta has not seen all its rows: those of an earlier one.
+                "content_sha256": (content_sha256 if stood_on is None else None)
+                or digest(connection, content_id, base_id),
+                "coverage": multipolygon_wkb(coverage),
                 "source": Jsonb(dict(source)) if source is not None else None,
                 "import_report": Jsonb(dict(import_report or {})),
                 "blocking_issues": blocking_issues,
             },
         )
-        connection.execute(_SQL["cut_coverage"], {"content_id": content_id})
+        cut_coverage(connection, content_id)
     return int(feature_count)
 
 
@@ -181,34 +197,16 @@ def _index_and_attach(connection: Connection, content_id: int) -> None:
     )
 
 
-def _multipolygon_wkb(coverage: bytes | shapely.Geometry | None) -> bytes | None:
-    if coverage is None:
-        return None
-    geometry = shapely.from_wkb(coverage) if isinstance(coverage, bytes) else coverage
-    parts = [part for part in shapely.get_parts(geometry) if part.geom_type == "Polygon"]
-    stamped = shapely.set_srid(shapely.multipolygons(parts), STORAGE_SRID)
-    return bytes(shapely.to_wkb(stamped, include_srid=True))
-
-
-def stored_fingerprint(connection: Connection, content_id: int) -> Fingerprint:
-    """The fingerprint of the rows as they stand in the database now, for proof."""
-    fingerprint = Fingerprint()
-    statement = sql.SQL(_SQL["rows_in_order"]).format(
-        features=partitions.partition("feature", content_id)
-    )
-    with (
-        connection.transaction(),
-        connection.cursor(name="rows_in_order", withhold=False) as cursor,
-    ):
-        cursor.itersize = 5000
-        for feature_id, attributes, ewkb in cursor.execute(statement):
-            fingerprint.add_stored(feature_id, attributes, ewkb)
-    return fingerprint
+def _layer(connection: Connection, content_id: int) -> Layer:
+    found = row(connection, _SQL["layer_of_content"], content_id=content_id)
+    if found is None:
+        raise NotFound(f"There is no content {content_id}.", f"没有内容 {content_id}。")
+    return Layer.model_validate(found["definition"])
 
 
 def release_content(connection: Connection, content_id: int) -> None:
     """Give up the lock of a content that is in an edition now; closing the connection does too."""
-    connection.execute("SELECT pg_advisory_unlock(%s, %s)", (_LOCK_CLASS, content_id))
+    connection.execute("SELECT pg_advisory_unlock(%s, %s)", (LOCK_CLASS, content_id))
 
 
 def drop_content(connection: Connection, content_id: int) -> None:
@@ -219,6 +217,11 @@ def drop_content(connection: Connection, content_id: int) -> None:
                 f"Content {content_id} belongs to an edition and stays.",
                 f"图层内容 {content_id} 属于某一版本，不可删除。",
             )
+        if row(connection, _SQL["delta_of_content"], content_id=content_id) is not None:
+            raise Conflict(
+                f"Another content stands on content {content_id}; it stays.",
+                f"另有内容以图层内容 {content_id} 为基础，不可删除。",
+            )
         partitions.drop(connection, content_id)
         connection.execute(_SQL["delete_content"], {"content_id": content_id})
 
@@ -226,14 +229,14 @@ def drop_content(connection: Connection, content_id: int) -> None:
 def sweep_dead_contents(connection: Connection) -> list[int]:
     """Drop what dead imports left and draft contents that a later import replaced.
 
-    Only contents in no edition and without the lock that a living importer holds.
+    Only contents in no edition, without the lock that a living importer holds, and on which no
+    other one stands.
     """
+    swept: list[int] = []
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_SWEEP_LOCK,))
-        dead = [
-            int(found["id"])
-            for found in rows(connection, _SQL["dead_contents"], lock_class=_LOCK_CLASS)
-        ]
-        for content_id in dead:
-            drop_content(connection, content_id)
-    return dead
+        while dead := rows(connection, _SQL["dead_contents"], lock_class=LOCK_CLASS):
+            for found in dead:
+                drop_content(connection, found["id"])
+                swept.append(int(found["id"]))
+    return swept

@@ -23,7 +23,7 @@ Connection = psycopg.Connection[TupleRow]
 
 _MIGRATION_LOCK: Final = 7_361_530_447
 _HEADER: Final = re.compile(r"^-- name: (\w+)[^\n]*\n", re.MULTILINE)
-_OPTIONS: Final = "-c jit=off -c max_parallel_workers_per_gather=0 -c search_path=public"
+_OPTIONS: Final = "-c jit=off -c max_parallel_workers_per_gather=0 -c search_path=public,reading"
 
 
 def connect(dsn: str, *, autocommit: bool = True) -> Connection:

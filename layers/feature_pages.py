@@ -7,13 +7,25 @@ Filters on attributes take names from the catalogue only; values are always boun
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, LiteralString
 
 import geoalchemy2.functions as geo
+from geoalchemy2 import Geometry
 from psycopg.rows import tuple_row
-from sqlalchemy import Select, cast, func, literal, select
+from sqlalchemy import (
+    BigInteger,
+    Integer,
+    Select,
+    cast,
+    column,
+    func,
+    literal,
+    select,
+    table,
+    union_all,
+)
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql.elements import ColumnElement
@@ -23,10 +35,19 @@ from layers.catalog import Attribute, Layer
 from layers.crs import STORAGE_SRID, Box, Crs
 from layers.database import Connection
 from layers.errors import BadParameter
-from layers.models import Feature
+from layers.features import content_parts
 
 MAX_LIMIT: Final = 10_000
 _COUNT_UP_TO: Final = 10_000
+_FEATURE: Final = table(
+    "feature",  # the view of the connection's access class: layers.database
+    column("content_id", Integer),
+    column("part_id", Integer),
+    column("fid", BigInteger),
+    column("feature_id", SqlText),
+    column("attributes", JSONB),
+    column("geom", Geometry(srid=STORAGE_SRID)),
+).c
 _DIALECT: Final = postgresql.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
 
 
@@ -62,17 +83,31 @@ class Page:
 
 
 def page(
-    connection: Connection, layer: Layer, content_id: int, feature_count: int, query: PageQuery
+    connection: Connection,
+    layer: Layer,
+    content_id: int,
+    feature_count: int,
+    query: PageQuery,
+    *,
+    parts: Sequence[int] | None = None,
 ) -> Page:
     """One page of a content's features in ``fid`` order.
 
     ``matched`` is exact up to 10,000 and None above when a filter is given, so that the count
-    never costs more than the page.
+    never costs more than the page. ``parts`` are ``content_parts``, asked for if not given.
     """
+    stored_in = parts if parts is not None else content_parts(connection, [content_id])
+    # A statement a part: each is read in the order of its index, the base before its delta.
+    found_in = [
+        select(_FEATURE.fid, _feature_json(query).label("json")).where(
+            *_conditions(layer, content_id, part, query), _FEATURE.fid > query.after
+        )
+        for part in stored_in
+    ]
+    together = union_all(*found_in).subquery()
     statement = (
-        select(Feature.fid, _feature_json(query))
-        .where(*_conditions(layer, content_id, query), Feature.fid > query.after)
-        .order_by(Feature.fid)
+        select(together.c.fid, together.c.json)
+        .order_by(together.c.fid)
         .limit(query.limit + 1)  # one more, to know whether a page follows
         .offset(query.offset)
     )
@@ -82,31 +117,38 @@ def page(
         features_json=b",".join(text for _, text in found),
         returned=len(found),
         next_after=found[-1][0] if len(looked_at) > query.limit else None,
-        matched=_matched(connection, layer, content_id, feature_count, query),
+        matched=_matched(connection, layer, content_id, feature_count, query, stored_in),
     )
 
 
 def single(connection: Connection, content_id: int, feature_id: str, crs: Crs) -> bytes | None:
     """One feature as GeoJSON text (UTF-8), or None."""
     statement = select(_feature_json(PageQuery(limit=1, crs=crs))).where(
-        Feature.content_id == content_id, Feature.feature_id == feature_id
+        _FEATURE.content_id == content_id,
+        _FEATURE.part_id.in_(content_parts(connection, [content_id])),
+        _FEATURE.feature_id == feature_id,
     )
     found = _all(connection, statement)
     return found[0][0] if found else None
 
 
 def _matched(
-    connection: Connection, layer: Layer, content_id: int, feature_count: int, query: PageQuery
+    connection: Connection,
+    layer: Layer,
+    content_id: int,
+    feature_count: int,
+    query: PageQuery,
+    parts: Sequence[int],
 ) -> int | None:
     if not query.boxes and not query.equal:
         return feature_count
-    bounded = (
-        select(literal(1))
-        .select_from(Feature)
-        .where(*_conditions(layer, content_id, query))
-        .limit(_COUNT_UP_TO + 1)
-        .subquery()
-    )
+    found_in = [
+        select(literal(1).label("one"))
+        .select_from(_FEATURE.fid.table)
+        .where(*_conditions(layer, content_id, part, query))
+        for part in parts
+    ]
+    bounded = union_all(*found_in).limit(_COUNT_UP_TO + 1).subquery()
     ((count,),) = _all(connection, select(func.count()).select_from(bounded))
     return None if count > _COUNT_UP_TO else int(count)
 
@@ -124,7 +166,7 @@ def _feature_json(query: PageQuery) -> ColumnElement[bytes]:
     )
     text = (
         literal('{"type":"Feature","id":')
-        + cast(func.to_json(Feature.feature_id), SqlText)
+        + cast(func.to_json(_FEATURE.feature_id), SqlText)
         + literal(',"geometry":')
         + geometry
         + literal(',"properties":')
@@ -136,28 +178,33 @@ def _feature_json(query: PageQuery) -> ColumnElement[bytes]:
 
 def _properties(query: PageQuery) -> ColumnElement[Any]:
     if query.properties is None:
-        return Feature.attributes  # type: ignore[return-value]
+        return _FEATURE.attributes  # type: ignore[return-value]
     pairs: list[Any] = []
     for name in query.properties:
-        pairs += [literal(name), Feature.attributes[name]]
+        pairs += [literal(name), _FEATURE.attributes[name]]
     return func.jsonb_build_object(*pairs)
 
 
 def _in_crs(crs: Crs) -> Any:
     """The geometry in the asked CRS and in the order of its authority."""
-    geometry: Any = Feature.geom
+    geometry: Any = _FEATURE.geom
     if crs.kind == "projected":
         geometry = geo.ST_Transform(geometry, crs.srid)
     return geo.ST_FlipCoordinates(geometry) if crs.swapped else geometry
 
 
-def _conditions(layer: Layer, content_id: int, query: PageQuery) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = [Feature.content_id == content_id]
+def _conditions(
+    layer: Layer, content_id: int, part_id: int, query: PageQuery
+) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = [
+        _FEATURE.content_id == content_id,
+        _FEATURE.part_id == part_id,
+    ]
     if query.boxes:
         touching: ColumnElement[bool] | None = None
         for box in query.boxes:
             envelope = geo.ST_MakeEnvelope(*map(float, box), STORAGE_SRID)
-            meets: ColumnElement[bool] = geo.ST_Intersects(Feature.geom, envelope)
+            meets: ColumnElement[bool] = geo.ST_Intersects(_FEATURE.geom, envelope)
             touching = meets if touching is None else touching | meets
         if touching is not None:
             conditions.append(touching)
@@ -169,7 +216,7 @@ def _conditions(layer: Layer, content_id: int, query: PageQuery) -> list[ColumnE
                 f"图层 {layer.id} 没有属性“{name}”。",
             )
         wanted = cast(literal(json.dumps(_json_value(attribute, value)), SqlText), JSONB)
-        conditions.append(Feature.attributes.op("->")(name) == wanted)
+        conditions.append(_FEATURE.attributes.op("->")(name) == wanted)
     return conditions
 
 

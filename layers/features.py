@@ -1,6 +1,6 @@
 """Reads of features by place: candidates of a check, and what lies at a point."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -37,7 +37,8 @@ def candidates(
     """
     found: dict[int, list[Candidate]] = {content: [] for content in searches}
     pieces = 0
-    for record in _search(connection, "candidates", searches, most=MOST_PIECES + 1):
+    parts = content_parts(connection, searches)
+    for record in _search(connection, "candidates", searches, parts=parts, most=MOST_PIECES + 1):
         pieces += len(record["pieces"])
         found[record["content_id"]].append(
             Candidate(
@@ -78,6 +79,15 @@ def _search(
     return rows(connection, _SQL[statement], content_ids=contents, **sides, **values)
 
 
+def content_parts(connection: Connection, content_ids: Iterable[int]) -> list[int]:
+    """The contents that store the rows of the given ones: themselves and what they stand on.
+
+    With their numbers a statement on a view of ``reading`` is planned for their partitions only.
+    """
+    found = rows(connection, _SQL["content_parts"], content_ids=sorted(set(content_ids)))
+    return [record["part_id"] for record in found]
+
+
 def _sides(boxes: Sequence[Box]) -> dict[str, list[float]]:
     west, south, east, north = (list(side) for side in zip(*boxes, strict=True))
     return {"west": west, "south": south, "east": east, "north": north}
@@ -89,7 +99,7 @@ def at_place(
     """Features of the contents at a place; lines and points within ``radius_deg`` of it."""
     return rows(
         connection, _SQL["at_place"], content_ids=list(content_ids),
-        lon=lon, lat=lat, radius_deg=radius_deg,
+        parts=content_parts(connection, content_ids), lon=lon, lat=lat, radius_deg=radius_deg,
     )  # fmt: skip
 
 

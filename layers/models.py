@@ -85,6 +85,7 @@ class LayerContent(Model):
     __tablename__ = "layer_content"
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     layer_id: Mapped[str] = mapped_column(ForeignKey("library.layer.id"))
+    base_id: Mapped[int | None] = mapped_column(ForeignKey("library.layer_content.id"))
     state: Mapped[str]
     accuracy_m: Mapped[float]
     feature_count: Mapped[int | None] = mapped_column(BigInteger)
@@ -165,6 +166,44 @@ class TilePiece(Model):
     fid: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     properties: Mapped[_Json]
     geom: Mapped[Any] = mapped_column(_geometry("GEOMETRY", 3857), nullable=False)
+    by_feature: Mapped[bool | None]
+
+
+class HiddenFeature(Model):
+    """A row of its base that does not hold in a delta."""
+
+    __tablename__ = "hidden_feature"
+    content_id: Mapped[int] = mapped_column(
+        ForeignKey("library.layer_content.id"), primary_key=True
+    )
+    fid: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+
+
+class TouchedFeature(Model):
+    """A row of a draft that changed since the pieces were made."""
+
+    __tablename__ = "touched_feature"
+    content_id: Mapped[int] = mapped_column(
+        ForeignKey("library.layer_content.id"), primary_key=True
+    )
+    fid: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+
+
+class MosaicGrid(Model):
+    """The grid of classes behind the merged pieces of a low zoom."""
+
+    __tablename__ = "mosaic_grid"
+    content_id: Mapped[int] = mapped_column(
+        ForeignKey("library.layer_content.id"), primary_key=True
+    )
+    base_zoom: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    west: Mapped[float]
+    north: Mapped[float]
+    cell_m: Mapped[float]
+    height: Mapped[int]
+    width: Mapped[int]
+    classes: Mapped[Any] = mapped_column(JSONB, nullable=False)
+    cells: Mapped[bytes]
 
 
 class ImportIssue(Model):
@@ -190,3 +229,14 @@ class Report(Model):
     outcome: Mapped[str]
     digest: Mapped[str]
     body: Mapped[bytes]
+
+
+class RuleSet(Model):
+    """The text of a rule set that judged; reports name its digest."""
+
+    __tablename__ = "rule_set"
+    sha256: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[str]
+    version: Mapped[str]
+    canonical_text: Mapped[str]
+    first_used: Mapped[datetime.datetime]

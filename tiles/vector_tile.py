@@ -1,8 +1,10 @@
 """Vector tiles (MVT 2.1, web mercator) of layer contents, one SQL statement a layer."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from layers.database import Connection, statements
+from layers.features import content_parts
 
 _SQL: Final = statements("tiles", "vector_tile.sql")
 
@@ -15,23 +17,33 @@ HIGHEST_ZOOM: Final = 22
 
 
 def layer_tile(
-    connection: Connection, layer_id: str, content_id: int, z: int, x: int, y: int
+    connection: Connection,
+    layer_id: str,
+    content_id: int,
+    z: int,
+    x: int,
+    y: int,
+    *,
+    parts: Sequence[int] | None = None,
 ) -> bytes:
     """One layer's part of tile z/x/y, uncompressed; empty when nothing is there.
 
     Feature ids are the features' ``fid``; properties are the catalogue's ``in_tiles``
     attributes. Parts of several layers may be joined byte to byte (protocol buffers add up).
+    ``parts`` are ``layers.features.content_parts``, asked for if not given.
     """
     if z < LOWEST_ZOOM:
         return b""
     base_zoom = next(base for base in BASE_ZOOMS if base <= z)
     up = z - base_zoom
+    stored_in = parts if parts is not None else content_parts(connection, [content_id])
     with connection.cursor(binary=True) as cursor:
         found = cursor.execute(
             _SQL["layer_tile"],
             {
                 "layer_id": layer_id, "content_id": content_id, "z": z, "x": x, "y": y,
-                "base_zoom": base_zoom, "ancestor_x": x >> up, "ancestor_y": y >> up,
+                "parts": list(stored_in), "base_zoom": base_zoom,
+                "ancestor_x": x >> up, "ancestor_y": y >> up,
             },
             prepare=True,
         ).fetchone()  # fmt: skip

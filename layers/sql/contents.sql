@@ -14,53 +14,30 @@ SELECT
     pg_advisory_lock(%(lock_class)s::integer, created.id) AS locked
 FROM created
 
--- name: count_and_extent
-SELECT
-    measured.feature_count,
-    CASE WHEN measured.box IS NOT NULL THEN
-        ST_MakeEnvelope(
-            ST_XMin(measured.box), ST_YMin(measured.box), ST_XMax(measured.box),
-            ST_YMax(measured.box), 4490
-        )
-    END AS extent
-FROM (
-    SELECT count(*) AS feature_count, ST_Extent(f.geom) AS box
-    FROM {features} AS f
-) AS measured
-
 -- name: mark_loaded
 UPDATE library.layer_content
 SET
     state = 'loaded',
     feature_count = %(feature_count)s,
     content_sha256 = %(content_sha256)s,
-    coverage = ST_GeomFromEWKB(%(coverage)s::bytea),
+    coverage = coalesce(ST_GeomFromEWKB(%(coverage)s::bytea), coverage),
     extent = %(extent)s::geometry,
     source = coalesce(%(source)s, source),
     import_report = %(import_report)s,
     blocking_issues = %(blocking_issues)s
 WHERE id = %(content_id)s AND state = 'loading'
 
--- name: cut_coverage
-INSERT INTO library.coverage_piece (content_id, piece, geom)
-SELECT
-    c.id,
-    row_number() OVER () AS piece,
-    cut.geom
+-- name: layer_of_content
+SELECT l.definition
 FROM library.layer_content AS c
-CROSS JOIN LATERAL (
-    SELECT (ST_Dump(ST_CollectionExtract(piece.geom, 3))).geom
-    FROM ST_Subdivide(c.coverage, 128) AS piece (geom)
-) AS cut
+INNER JOIN library.layer AS l ON l.id = c.layer_id
 WHERE c.id = %(content_id)s
-
--- name: rows_in_order
-SELECT f.feature_id, f.attributes::text, ST_AsEWKB(f.geom, 'NDR') AS ewkb
-FROM {features} AS f
-ORDER BY f.fid
 
 -- name: edition_of_content
 SELECT el.edition_id FROM library.edition_layer AS el WHERE el.content_id = %(content_id)s LIMIT 1
+
+-- name: delta_of_content
+SELECT d.id FROM library.layer_content AS d WHERE d.base_id = %(content_id)s LIMIT 1
 
 -- name: delete_content
 WITH sources AS (
@@ -73,6 +50,7 @@ SELECT c.id
 FROM library.layer_content AS c
 WHERE
     NOT EXISTS (SELECT FROM library.edition_layer AS el WHERE el.content_id = c.id)
+    AND NOT EXISTS (SELECT FROM library.layer_content AS d WHERE d.base_id = c.id)
     AND NOT EXISTS (
         SELECT FROM pg_locks AS l
         WHERE

@@ -2,7 +2,8 @@
 -- Pieces near a submission, of many contents at once: the spatial index decides, nothing is
 -- clipped here. A submitted geometry never meets GEOS inside the database (it can hold or crash
 -- a backend). OFFSET 0 and LIMIT keep the planner to one index look-up a box and a feature; it
--- knows nothing of the boxes and would rather read whole partitions.
+-- knows nothing of the boxes and would rather read whole partitions. "parts" are the contents
+-- that store the rows: the planner leaves all other partitions away.
 WITH near AS (
     SELECT DISTINCT ON (search.content_id, p.fid, p.piece)
         search.content_id,
@@ -21,9 +22,10 @@ WITH near AS (
             op.fid,
             op.piece,
             ST_AsBinary(op.geom) AS geom
-        FROM library.overlay_piece AS op
+        FROM overlay_piece AS op
         WHERE
             op.content_id = search.content_id
+            AND op.part_id = ANY(%(parts)s)
             AND op.geom && ST_MakeEnvelope(
                 search.west, search.south, search.east, search.north, 4490
             )
@@ -51,8 +53,11 @@ CROSS JOIN LATERAL (
     SELECT
         feature.feature_id,
         feature.attributes
-    FROM library.feature AS feature
-    WHERE feature.content_id = n.content_id AND feature.fid = n.fid
+    FROM feature
+    WHERE
+        feature.content_id = n.content_id
+        AND feature.part_id = ANY(%(parts)s)
+        AND feature.fid = n.fid
     LIMIT 1
 ) AS f
 ORDER BY n.content_id, f.feature_id
@@ -68,9 +73,10 @@ SELECT
 FROM unnest(%(content_ids)s::integer []) AS wanted (content_id)
 CROSS JOIN LATERAL (
     SELECT DISTINCT op.fid
-    FROM library.overlay_piece AS op
+    FROM overlay_piece AS op
     WHERE
         op.content_id = wanted.content_id
+        AND op.part_id = ANY(%(parts)s)
         AND op.geom
         && ST_Expand(ST_SetSRID(ST_MakePoint(%(lon)s, %(lat)s), 4490), %(radius_deg)s)
         AND CASE
@@ -89,8 +95,11 @@ CROSS JOIN LATERAL (
         feature.feature_id,
         feature.attributes,
         feature.area_m2
-    FROM library.feature AS feature
-    WHERE feature.content_id = wanted.content_id AND feature.fid = p.fid
+    FROM feature
+    WHERE
+        feature.content_id = wanted.content_id
+        AND feature.part_id = ANY(%(parts)s)
+        AND feature.fid = p.fid
     LIMIT 1
 ) AS f
 ORDER BY wanted.content_id, f.feature_id
@@ -111,7 +120,7 @@ FROM (
         %(east)s::double precision [],
         %(north)s::double precision []
     ) AS search (content_id, west, south, east, north)
-    INNER JOIN library.coverage_piece AS p
+    INNER JOIN coverage_piece AS p
         ON
             p.content_id = search.content_id
             AND p.geom && ST_MakeEnvelope(
@@ -123,10 +132,14 @@ GROUP BY near.content_id
 
 -- name: covered_at
 SELECT DISTINCT p.content_id AS id
-FROM library.coverage_piece AS p
+FROM coverage_piece AS p
 WHERE
     p.content_id = ANY(%(content_ids)s)
     AND ST_Intersects(p.geom, ST_SetSRID(ST_MakePoint(%(lon)s, %(lat)s), 4490))
+
+-- name: content_parts
+-- The contents that store the rows of the given ones: themselves and their bases.
+SELECT p.part_id FROM content_part AS p WHERE p.content_id = ANY(%(content_ids)s)
 
 -- name: changes
 -- Changes whenever an edition is published or withdrawn: the version of all that is in force.

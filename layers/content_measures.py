@@ -1,0 +1,126 @@
+"""What is known of a content as a whole: count, extent, fingerprint, and where it has data.
+
+A delta's are derived from its base's and from what differs, so that they cost by the change.
+"""
+
+import hashlib
+from typing import Final
+
+import shapely
+from psycopg import sql
+
+from layers import partitions
+from layers.catalog import Layer
+from layers.crs import STORAGE_SRID
+from layers.database import Connection, rows, statements
+from layers.feature_rows import Fingerprint
+
+_SQL: Final = statements("layers", "content_measures.sql")
+
+
+def count_and_extent(
+    connection: Connection, content_id: int, base_id: int | None
+) -> tuple[int, str | None]:
+    """How many features a content has, with those of its base, and the box around them (EWKB)."""
+    name = "count_and_extent" if base_id is None else "delta_count_and_extent"
+    found = connection.execute(
+        _on(name, content_id), {"content_id": content_id, "base_id": base_id}
+    ).fetchone()
+    return (int(found[0] or 0), found[1]) if found is not None else (0, None)
+
+
+def stored_fingerprint(connection: Connection, content_id: int) -> Fingerprint:
+    """The fingerprint of the rows that a content itself stores, as they stand in the database."""
+    fingerprint = Fingerprint()
+    with (
+        connection.transaction(),
+        connection.cursor(name="rows_in_order", withhold=False) as cursor,
+    ):
+        cursor.itersize = 5000
+        for feature_id, attributes, ewkb in cursor.execute(_on("rows_in_order", content_id)):
+            fingerprint.add_stored(feature_id, attributes, ewkb)
+    return fingerprint
+
+
+def digest(connection: Connection, content_id: int, base_id: int | None) -> str:
+    """The fingerprint of a content; for a delta SHA-256 over base, hidden fids and own rows.
+
+    Equal digests mean equal rows. Two ways to the same rows need not have the same digest.
+    """
+    own = stored_fingerprint(connection, content_id).hexdigest()
+    if base_id is None:
+        return own
+    base = connection.execute(_SQL["base_digest"], {"base_id": base_id}).fetchone()
+    whole = hashlib.sha256(f"delta {base[0] if base else None} {own}".encode())
+    for hidden in rows(connection, _SQL["hidden_in_order"], content_id=content_id):
+        whole.update(f" {hidden['fid']}".encode())
+    return whole.hexdigest()
+
+
+def multipolygon_wkb(coverage: bytes | shapely.Geometry | None) -> bytes | None:
+    """The polygons of a coverage (EPSG:4490) as EWKB of one multipolygon."""
+    if coverage is None:
+        return None
+    geometry = shapely.from_wkb(coverage) if isinstance(coverage, bytes) else coverage
+    parts = [part for part in shapely.get_parts(geometry) if part.geom_type == "Polygon"]
+    stamped = shapely.set_srid(shapely.multipolygons(parts), STORAGE_SRID)
+    return bytes(shapely.to_wkb(stamped, include_srid=True))
+
+
+def delta_coverage(
+    connection: Connection, content_id: int, base_id: int, layer: Layer
+) -> shapely.Geometry | None:
+    """Where a delta has data when nobody says so; None = as it is (that of what it came from).
+
+    It follows the features in layers whose coverage they make: without the deleted ones, with the
+    new ones. Holes that an import left (refused rows) stay holes until a feature fills them.
+    """
+    if layer.coverage != "features" or layer.geometry != "polygon":
+        return None
+    found = connection.execute(
+        _SQL["coverages"], {"content_id": content_id, "base_id": base_id}
+    ).fetchone()
+    base, own = (
+        shapely.from_wkb(wkb) if wkb else shapely.Polygon() for wkb in found or (None,) * 2
+    )
+    changed = connection.execute(
+        _on("changed_geometries", content_id, base_id),
+        {"content_id": content_id, "base_id": base_id},
+    ).fetchall()
+    gone = shapely.union_all([shapely.from_wkb(wkb) for is_new, wkb in changed if not is_new])
+    come = shapely.union_all([shapely.from_wkb(wkb) for is_new, wkb in changed if is_new])
+    features = shapely.union(shapely.difference(base, gone), come)
+    return shapely.intersection(features, shapely.union(own, come))
+
+
+def cut_coverage(connection: Connection, content_id: int) -> None:
+    """Cut the coverage into the small pieces that checks read."""
+    connection.execute(_SQL["drop_coverage"], {"content_id": content_id})
+    connection.execute(_SQL["cut_coverage"], {"content_id": content_id})
+
+
+def settle(connection: Connection, content_id: int, base_id: int | None, layer: Layer) -> None:
+    """Measure a draft's content anew after its rows were changed one by one."""
+    count, extent = count_and_extent(connection, content_id, base_id)
+    covered = (
+        delta_coverage(connection, content_id, base_id, layer) if base_id is not None else None
+    )
+    connection.execute(
+        _SQL["settle"],
+        {
+            "content_id": content_id,
+            "feature_count": count,
+            "extent": extent,
+            "content_sha256": digest(connection, content_id, base_id),
+            "coverage": multipolygon_wkb(covered),
+        },
+    )
+    if covered is not None:
+        cut_coverage(connection, content_id)
+
+
+def _on(name: str, content_id: int, base_id: int | None = None) -> sql.Composed:
+    return sql.SQL(_SQL[name]).format(
+        features=partitions.partition("feature", content_id),
+        base_features=partitions.partition("feature", content_id if base_id is None else base_id),
+    )

@@ -1,0 +1,83 @@
+-- Statements of layers.content_measures; {features} is the content's partition, {base_features}
+-- that of its base.
+
+-- name: count_and_extent
+SELECT
+    measured.feature_count,
+    CASE WHEN measured.box IS NOT NULL THEN
+        ST_MakeEnvelope(
+            ST_XMin(measured.box), ST_YMin(measured.box), ST_XMax(measured.box),
+            ST_YMax(measured.box), 4490
+        )
+    END AS extent
+FROM (
+    SELECT count(*) AS feature_count, ST_Extent(f.geom) AS box
+    FROM {features} AS f
+) AS measured
+
+-- name: delta_count_and_extent
+-- The extent of base and delta together: it does not shrink when a row at its edge is hidden.
+SELECT
+    b.feature_count + measured.own - (
+        SELECT count(*) FROM library.hidden_feature AS h WHERE h.content_id = %(content_id)s
+    ) AS feature_count,
+    ST_Envelope(ST_Collect(b.extent, ST_SetSRID(measured.box::geometry, 4490))) AS extent
+FROM library.layer_content AS b
+CROSS JOIN (
+    SELECT count(*) AS own, ST_Extent(f.geom) AS box
+    FROM {features} AS f
+) AS measured
+WHERE b.id = %(base_id)s
+
+-- name: base_digest
+SELECT b.content_sha256 FROM library.layer_content AS b WHERE b.id = %(base_id)s
+
+-- name: hidden_in_order
+SELECT h.fid FROM library.hidden_feature AS h WHERE h.content_id = %(content_id)s ORDER BY h.fid
+
+-- name: rows_in_order
+SELECT f.feature_id, f.attributes::text, ST_AsEWKB(f.geom, 'NDR') AS ewkb
+FROM {features} AS f
+ORDER BY f.fid
+
+-- name: coverages
+SELECT
+    (SELECT ST_AsBinary(c.coverage) FROM library.layer_content AS c WHERE c.id = %(base_id)s)
+        AS base,
+    (SELECT ST_AsBinary(c.coverage) FROM library.layer_content AS c WHERE c.id = %(content_id)s)
+        AS own
+
+-- name: changed_geometries
+-- What a delta took away and what it brought.
+SELECT false AS is_new, ST_AsBinary(f.geom) AS wkb
+FROM library.hidden_feature AS h
+INNER JOIN {base_features} AS f ON f.content_id = %(base_id)s AND f.fid = h.fid
+WHERE h.content_id = %(content_id)s
+UNION ALL
+SELECT true AS is_new, ST_AsBinary(f.geom) AS wkb
+FROM {features} AS f
+
+-- name: drop_coverage
+DELETE FROM library.coverage_piece WHERE content_id = %(content_id)s
+
+-- name: cut_coverage
+INSERT INTO library.coverage_piece (content_id, piece, geom)
+SELECT
+    c.id,
+    row_number() OVER () AS piece,
+    cut.geom
+FROM library.layer_content AS c
+CROSS JOIN LATERAL (
+    SELECT (ST_Dump(ST_CollectionExtract(piece.geom, 3))).geom
+    FROM ST_Subdivide(c.coverage, 128) AS piece (geom)
+) AS cut
+WHERE c.id = %(content_id)s
+
+-- name: settle
+UPDATE library.layer_content
+SET
+    feature_count = %(feature_count)s,
+    extent = %(extent)s::geometry,
+    content_sha256 = %(content_sha256)s,
+    coverage = coalesce(ST_GeomFromEWKB(%(coverage)s::bytea), coverage)
+WHERE id = %(content_id)s
