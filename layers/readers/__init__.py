@@ -10,6 +10,8 @@ from typing import Final
 
 from layers.errors import UnreadableFile
 from layers.readers.archive import unpack
+from layers.readers.boundary_txt import open_boundary_txt
+from layers.readers.coordinate_table import open_coordinate_table
 from layers.readers.dxf import open_dxf
 from layers.readers.filegdb import is_geodatabase, open_filegdb
 from layers.readers.flatgeobuf import open_flatgeobuf
@@ -34,7 +36,12 @@ _OPENERS: Final[dict[Format, _Opener]] = {
     "kmz": open_kmz,
     "dxf": open_dxf,
     "gml": open_gml,
+    "boundary-txt": open_boundary_txt,
+    "coordinate-table": open_coordinate_table,
 }
+_OWN_READERS: Final = frozenset({"boundary-txt", "coordinate-table"})
+_WEAK_SUFFIXES: Final = frozenset({".txt", ".csv", ".xlsx"})
+"""Beside a shapefile these are a readme, a licence, a list; alone they may be what is sent."""
 _MAIN_SUFFIXES: Final = frozenset(
     {".shp", ".gpkg", ".geojson", ".json", ".fgb", ".kml", ".gml", ".dxf"}
 )
@@ -61,7 +68,7 @@ def open_source(path: Path, job_dir: Path, layer: str | None = None) -> Source:
 
 def _suffixed(path: Path, found: Format, job_dir: Path) -> Path:
     """A link with the usual suffix for an upload without one; GDAL looks at it as well."""
-    if path.suffix.lower() in SUFFIXES or found == "shapefile":
+    if path.suffix.lower() in SUFFIXES or found == "shapefile" or found in _OWN_READERS:
         return path
     suffix = next(suffix for suffix, name in SUFFIXES.items() if name == found)
     link = job_dir / f"upload{suffix}"
@@ -69,9 +76,20 @@ def _suffixed(path: Path, found: Format, job_dir: Path) -> Path:
     return link
 
 
+def _is_survey(path: Path) -> bool:
+    """Whether a text or workbook of an archive holds boundary points, not words for people."""
+    if path.suffix.lower() not in _WEAK_SUFFIXES or not path.is_file():
+        return False
+    try:
+        return recognise(path) in _OWN_READERS
+    except UnreadableFile:
+        return False
+
+
 def _open_one_of(paths: list[Path], job_dir: Path, layer: str | None) -> Source:
     mains = [path for path in paths if path.suffix.lower() in _MAIN_SUFFIXES and path.is_file()]
     mains += sorted({path.parent for path in paths if is_geodatabase(path.parent)})
+    mains = mains or [path for path in paths if _is_survey(path)]
     if len(mains) == 1 and (mains[0].is_dir() or recognise(mains[0]) != "shapefile"):
         return open_source(mains[0], job_dir, layer)
     stems = [path.stem for path in mains]

@@ -13,7 +13,7 @@ from layers.readers.source import damaged
 SUFFIXES: Final = frozenset(
     {
         ".shp", ".shx", ".dbf", ".prj", ".cpg", ".cst", ".gpkg", ".geojson", ".json", ".fgb",
-        ".kml", ".gml", ".dxf", ".gdbtable", ".gdbtablx",
+        ".kml", ".gml", ".dxf", ".gdbtable", ".gdbtablx", ".txt", ".csv", ".xlsx",
     }
 )  # fmt: skip
 """What is unpacked; everything else (styles, indexes, licences, pictures) stays in the archive."""

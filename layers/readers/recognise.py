@@ -1,11 +1,14 @@
 """Recognises files by their first bytes; a name or an extension proves nothing."""
 
 import re
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
 from layers.errors import UnreadableFile
+from layers.readers.survey_text import lines_of
+from layers.readers.table_header import separator_of
 from layers.text import Text
 
 Format = Literal[
@@ -25,8 +28,11 @@ SUFFIXES: Final[dict[str, Format]] = {
     ".kmz": "kmz",
     ".dxf": "dxf",
     ".gml": "gml",
+    ".xlsx": "coordinate-table",
+    ".csv": "coordinate-table",
     ".zip": "zip",
 }
+"""A .txt promises nothing: survey boundaries, tables and GeoJSON come under that name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +80,15 @@ _FOREIGN_TEXT: Final[tuple[tuple[re.Pattern[str], _Foreign], ...]] = (
     ),
     (re.compile(r"\s*<OGRVRT|\s*<VRTDataset"), _Foreign("GDAL VRT", _CONVERT)),
     (re.compile(r"\s*<"), _Foreign("XML", _CONVERT)),
-    (re.compile(r"\s*[\[【［]属性描述"), _Foreign("boundary TXT", _CONVERT)),
 )
 _DXF: Final = re.compile(r"(?:\s*999[ \t]*\r?\n[^\r\n]*\r?\n)*\s*0\s+SECTION\s")
 _XML_ROOT: Final = re.compile(r"<(?:[\w.-]+:)?([\w.-]+)")
 _XML_BEFORE_ROOT: Final = re.compile(
     r"\s+|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^\[>]*(?:\[.*?\]\s*)?>", re.DOTALL
 )
+
+
+_BOUNDARY: Final = re.compile(r"(?:\A|[\r\n])[\s\ufeff]*[\[【［]\s*(?:属性描述|地块坐标)")
 
 
 def recognise(path: Path) -> Format:
@@ -113,7 +121,7 @@ def _recognise_content(path: Path) -> Format:
     if head.startswith(b"\x00\x00\x27\x0a"):
         return "shapefile"
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08")):
-        return "zip"
+        return "coordinate-table" if _is_workbook(path) else "zip"
     for signature, foreign in _FOREIGN:
         if signature.match(head):
             raise _declined(path, foreign)
@@ -128,13 +136,9 @@ def _recognise_text(path: Path, head: bytes) -> Format:
             "无法识别文件内容的格式。",
             code="unknown-format",
         )
-    root = _xml_root(text)
-    if root == "kml":
-        return "kml"
-    if root.endswith("FeatureCollection"):
-        return "gml"
-    if _DXF.match(text):
-        return "dxf"
+    begun = _by_beginning(text)
+    if begun is not None:
+        return begun
     for pattern, foreign in _FOREIGN_TEXT:
         if pattern.match(text):
             raise _declined(path, foreign)
@@ -142,11 +146,24 @@ def _recognise_text(path: Path, head: bytes) -> Format:
         if re.search(r'"type"\s*:\s*"Topology"', text[:2000]):
             raise _declined(path, _Foreign("TopoJSON", _CONVERT))
         return "geojson"
+    if separator_of(lines_of(text), "CSV") is not None:
+        return "coordinate-table"
     raise UnreadableFile(
         "The content of the file is text of no known format.",
         "文件内容是无法识别的文本。",
         code="unknown-format",
     )
+
+
+def _by_beginning(text: str) -> Format | None:
+    if _BOUNDARY.search(text):
+        return "boundary-txt"
+    root = _xml_root(text)
+    if root == "kml":
+        return "kml"
+    if root.endswith("FeatureCollection"):
+        return "gml"
+    return "dxf" if _DXF.match(text) else None
 
 
 def _xml_root(text: str) -> str:
@@ -162,7 +179,10 @@ def _decoded(head: bytes) -> str | None:
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return head.decode("utf-16", "replace").lstrip("\ufeff")
     if b"\x00" in head:
-        return None
+        # UTF-16 without its mark is read where it is a survey file; zero bytes else are no text.
+        encodings = ("utf-16-le", "utf-16-be")
+        texts = (head.decode(encoding, "replace") for encoding in encodings)
+        return next((text for text in texts if _BOUNDARY.search(text)), None)
     head = head.removeprefix(b"\xef\xbb\xbf")
     for encoding in ("utf-8", "gb18030"):
         try:
@@ -171,6 +191,16 @@ def _decoded(head: bytes) -> str | None:
             if error.end >= len(head) - 4 and error.start > 0:
                 return head[: error.start].decode(encoding)
     return head.decode("latin-1")
+
+
+def _is_workbook(path: Path) -> bool:
+    """An XLSX is a ZIP with these two members; a damaged directory is told when it is unpacked."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = {name.lower() for name in archive.namelist()}
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return False
+    return {"[content_types].xml", "xl/workbook.xml"} <= names
 
 
 def _declined(path: Path, foreign: _Foreign) -> UnreadableFile:

@@ -103,7 +103,7 @@ def test_nested_archives_are_refused_with_advice(tmp_path: Path) -> None:
 
 def test_only_the_admitted_suffixes_are_unpacked(tmp_path: Path) -> None:
     path = archive(
-        tmp_path / "a.zip", {"x.shp": b"1", "x.vrt": b"2", "run.sh": b"3", "licence.txt": b"4"}
+        tmp_path / "a.zip", {"x.shp": b"1", "x.vrt": b"2", "run.sh": b"3", "licence.pdf": b"4"}
     )
 
     assert [p.name for p in unpack(path, tmp_path / "out")] == ["x.shp"]

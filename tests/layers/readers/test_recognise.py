@@ -24,7 +24,6 @@ FOREIGN = {
     "RAR": b"Rar!\x1a\x07\x00 ",
     "7z": b"7z\xbc\xaf\x27\x1c  ",
     "gzip": b"\x1f\x8b\x08\x00 ",
-    "boundary TXT": "[属性描述]\r\n坐标系=2000国家大地坐标系\r\n".encode("gb18030"),
     "DXF": b"  0\nSECTION\n  2\nHEADER\n",
     "TopoJSON": b'{"type": "Topology", "objects": {}}',
 }
