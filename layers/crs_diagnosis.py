@@ -14,17 +14,23 @@ import numpy as np
 import numpy.typing as npt
 import shapely
 
-from layers.crs import Box, Crs, GeometryArray, LocalPlane, gauss_kruger_code, parse_crs, to_storage
+from layers.crs import Box, Crs, GeometryArray, LocalPlane, parse_crs, to_storage, zone_code
+from layers.crs_families import DatumFamily, ZoneWidth
 from layers.errors import CrsRefused
 from layers.text import Text
 
 FloatArray = npt.NDArray[np.float64]
 
 _FITS: Final = 0.8
-_ZONE_WIDTH_DEG: Final = 3
-_PREFIX_M: Final = 1_000_000
+_LARGEST_DEG: Final = 360.0
+_ZONE_FORMS: Final[tuple[tuple[ZoneWidth, bool], ...]] = ((3, True), (3, False), (6, True))
+"""Zone width and prefix; a 6-degree zone without prefix has the numbers of a 3-degree one."""
 _SMALLEST_SHIFT_M: Final = 20.0
 _FEWEST_PAIRS: Final = 10
+_FEWEST_ALIKE: Final = 3
+"""So few features count only if all of them moved alike, by metres, and far."""
+_FEW_SPREAD_M: Final = 5.0
+_FEW_SHIFT_M: Final = 50.0
 _OBFUSCATION_M: Final = (300.0, 700.0)
 """GCJ-02 moves Hainan by 432-510 m (computed); other provinces lie within this range."""
 
@@ -34,10 +40,12 @@ def outside_region(centres: FloatArray, crs: Crs, region: Box) -> CrsRefused:
 
     ``centres`` are x, y of the features in the source's CRS.
     """
-    guess = next(_explanations(centres, crs, region), None)
+    guesses = likely_systems(centres, crs, region)
     x, y = np.median(centres, axis=0)
-    hint_en = f" {guess.en}" if guess else " Check the CRS and the order of the axes."
-    hint_zh = guess.zh if guess else "请检查坐标系和坐标轴顺序。"
+    hint_en = f" {'; or '.join(g.en for g in guesses)}." if guesses else (
+        " Check the CRS and the order of the axes."
+    )  # fmt: skip
+    hint_zh = "；或".join(g.zh for g in guesses) + "。" if guesses else "请检查坐标系和坐标轴顺序。"
     return CrsRefused(
         f"Nothing in the file lies in the region (typical coordinate {x:.6g}, {y:.6g} read as "
         f"{crs.code}).{hint_en}",
@@ -47,45 +55,73 @@ def outside_region(centres: FloatArray, crs: Crs, region: Box) -> CrsRefused:
     )
 
 
-def _explanations(centres: FloatArray, crs: Crs, region: Box) -> Iterator[Text]:
+def likely_systems(centres: FloatArray, crs: Crs, region: Box) -> list[Text]:
+    """What would bring most points into the region: other axes, another CRS, or both.
+
+    All readings that fit are named: numbers without a zone prefix can fit two zones.
+    """
     swapped = centres[:, ::-1]
     if _fits(swapped, crs, region):
-        yield Text(
-            zh="交换坐标轴后落在区域内：X/Y（经纬度）顺序写反了。",
-            en="With its axes swapped it does: x and y (longitude and latitude) are exchanged.",
+        return [
+            Text(
+                zh="交换坐标轴后落在区域内：X/Y（经纬度）顺序写反了",
+                en="With its axes swapped it does: x and y (longitude and latitude) are exchanged",
+            )
+        ]
+    others = list(_other_systems(centres, crs, region))
+    found = [
+        Text(
+            zh=f"按 {other.code}（{name.zh}）读取则落在区域内，请确认坐标系或带号",
+            en=f"Read as {other.code} ({name.en}) it does: state the right CRS or zone",
         )
-    for name, code, points in _other_systems(centres, crs, region):
-        other = parse_crs(code)
-        if _fits(points, other, region):
-            yield Text(
-                zh=f"按 {other.code}（{name.zh}）读取则落在区域内，请确认坐标系或带号。",
-                en=f"Read as {other.code} ({name.en}) it does: state the right CRS or zone.",
-            )
-        elif _fits(points[:, ::-1], other, region):
-            yield Text(
-                zh=f"交换坐标轴并按 {other.code}（{name.zh}）读取则落在区域内。",
-                en=f"With its axes swapped and read as {other.code} ({name.en}) it does.",
-            )
+        for name, other in others
+        if _fits(centres, other, region)
+    ]
+    return found or [
+        Text(
+            zh=f"交换坐标轴并按 {other.code}（{name.zh}）读取则落在区域内",
+            en=f"With its axes swapped and read as {other.code} ({name.en}) it does",
+        )
+        for name, other in others
+        if _fits(swapped, other, region)
+    ]
 
 
-def _other_systems(
-    centres: FloatArray, crs: Crs, region: Box
-) -> Iterator[tuple[Text, str, FloatArray]]:
-    if float(np.abs(centres).max()) <= 360.0:
+def _other_systems(centres: FloatArray, crs: Crs, region: Box) -> Iterator[tuple[Text, Crs]]:
+    """The systems that departments use in the region, other than the one stated."""
+    if float(np.abs(centres).max()) <= _LARGEST_DEG:
         if crs.kind == "projected":
-            yield Text(zh="经纬度", en="longitude and latitude"), "CGCS2000", centres
+            yield Text(zh="经纬度", en="longitude and latitude"), parse_crs("CGCS2000")
         return
-    first = math.floor((region[0] + 1.5) / _ZONE_WIDTH_DEG)
-    last = math.floor((region[2] + 1.5) / _ZONE_WIDTH_DEG)
-    for zone in range(first, last + 1):
-        code = gauss_kruger_code(float(zone * _ZONE_WIDTH_DEG))
-        name = Text(zh=f"3 度带第 {zone} 带", en=f"3-degree zone {zone}")
-        yield name, code, centres
-        for column in (0, 1):
-            prefixed = centres.copy()
-            # The same numbers with the zone's prefix in the easting: the file left it out.
-            prefixed[:, column] = prefixed[:, column] % _PREFIX_M + zone * _PREFIX_M
-            yield name, code, prefixed
+    family: DatumFamily = "cgcs2000"
+    stated = None
+    if crs.datum == "xian80" or crs.datum == "beijing54":
+        family, stated = crs.datum, crs.transformation
+    for width, prefixed in _ZONE_FORMS:
+        for zone in _zones_of(region, width):
+            code = zone_code(family, width, zone, prefixed=prefixed)
+            if code is not None and code != crs.code:
+                yield (
+                    _zone_name(width, zone, prefixed=prefixed),
+                    parse_crs(code, stated),
+                )
+
+
+def _zones_of(region: Box, width: ZoneWidth) -> range:
+    offset = 1.5 if width == 3 else 6.0
+    return range(
+        math.floor((region[0] + offset) / width), math.floor((region[2] + offset) / width) + 1
+    )
+
+
+def _zone_name(width: ZoneWidth, zone: int, *, prefixed: bool) -> Text:
+    central = zone * 3 if width == 3 else zone * 6 - 3
+    return Text(
+        zh=f"{width} 度带第 {zone} 带，中央经线 {central}°，"
+        + ("东坐标含带号" if prefixed else "东坐标不含带号"),
+        en=f"{width}-degree zone {zone}, central meridian {central}E, "
+        + ("zone prefix in the easting" if prefixed else "no zone prefix in the easting"),
+    )
 
 
 def _fits(points: FloatArray, crs: Crs, region: Box) -> bool:
@@ -145,7 +181,7 @@ def find_shift(before: FloatArray, after: FloatArray) -> Shift | None:
     ``before`` and ``after`` hold lon, lat of centroids of the same features. Corrected boundaries
     move single features in many directions; a datum error moves all of them alike.
     """
-    if len(before) < _FEWEST_PAIRS:
+    if len(before) < _FEWEST_ALIKE:
         return None
     plane = LocalPlane.at(*(float(v) for v in np.median(before, axis=0)))
     scale = np.array([plane.metres_per_deg_x, plane.metres_per_deg_y])
@@ -155,6 +191,9 @@ def find_shift(before: FloatArray, after: FloatArray) -> Shift | None:
     if length < _SMALLEST_SHIFT_M:
         return None
     spread = np.hypot(*(moves - typical).T)
-    if float((spread <= max(0.3 * length, 10.0)).mean()) < _FITS:
+    if len(before) < _FEWEST_PAIRS:
+        if length < _FEW_SHIFT_M or float(spread.max()) > _FEW_SPREAD_M:
+            return None
+    elif float((spread <= max(0.3 * length, 10.0)).mean()) < _FITS:
         return None
     return Shift(float(typical[0]), float(typical[1]), len(before))

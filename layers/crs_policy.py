@@ -74,6 +74,13 @@ class Crs:
             return obfuscation.ACCURACY_M
         return self.transformation.accuracy_m if self.transformation else 0.0
 
+    @property
+    def conversion_area(self) -> Box | None:
+        """The lon/lat box outside which its change of datum says nothing; None = no such box."""
+        if self.datum in ("gcj02", "bd09"):
+            return obfuscation.AREA
+        return self.transformation.area_of_use if self.transformation else None
+
     def statement(self) -> dict[str, Any]:
         """How coordinates came to CGCS2000, as it is kept with a content."""
         if self.transformation is not None:

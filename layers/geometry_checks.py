@@ -54,6 +54,8 @@ class CheckedGeometries:
     refused_boxes: list[Box] = field(default_factory=list)
     source_boxes: FloatArray = field(default_factory=lambda: np.empty((0, 4)))
     """Boxes in the source's CRS of all rows with finite coordinates, for the diagnosis."""
+    outside_boxes: list[FloatArray] = field(default_factory=list)
+    """Those of the rows that lie outside the region, as the CRS was stated."""
     outside: int = 0
     repaired: int = 0
 
@@ -253,23 +255,33 @@ class _Work:
         for position in np.flatnonzero(~inside):
             place = " ".join(f"{value:.8g}" for value in shapely.bounds(moved[position]))
             self.refuse(int(self.alive[position]), "outside-crs-bounds", value=place)
-        self.result.outside += int((~inside).sum())
+        self._note_outside(~inside)
         self.moved: GeometryArray = moved[inside]
         self.keep(inside)
 
     def refuse_outside(self) -> None:
-        """Every part of a feature has to lie in the region's box."""
-        if self.rules.region is None:
-            return
-        boxes = shapely.bounds(self.moved)
-        inside = _within(boxes, self.rules.region)
+        """Every part of a feature has to lie in the region's box, and where a conversion holds."""
+        if self.rules.region is not None:
+            boxes = shapely.bounds(self.moved)
+            self._note_outside(~_within(boxes, self.rules.region))
+            self._refuse_beyond(boxes, self.rules.region, "outside-region")
+        if self.rules.crs.conversion_area is not None:
+            boxes = shapely.bounds(self.moved)
+            self._refuse_beyond(boxes, self.rules.crs.conversion_area, "outside-conversion-area")
+
+    def _refuse_beyond(self, boxes: FloatArray, allowed: Box, code: str) -> None:
+        inside = _within(boxes, allowed)
         for position in np.flatnonzero(~inside):
             west, south, east, north = boxes[position]
             place = f"{west:.6f} {south:.6f} {east:.6f} {north:.6f}"
-            self.refuse(int(self.alive[position]), "outside-region", value=place)
+            self.refuse(int(self.alive[position]), code, value=place)
         self._add_boxes(boxes[~inside])
-        self.result.outside += int((~inside).sum())
         self._narrow(inside)
+
+    def _note_outside(self, outside: BoolArray) -> None:
+        if outside.any():
+            self.result.outside += int(outside.sum())
+            self.result.outside_boxes.append(shapely.bounds(self.geometries[self.alive[outside]]))
 
     def _narrow(self, good: BoolArray) -> None:
         self.moved = self.moved[good]
@@ -277,7 +289,7 @@ class _Work:
 
     def mend_conversion(self) -> None:
         """A valid geometry that the change of CRS made invalid is mended: that fault is ours."""
-        if self.rules.crs.kind == "geographic":
+        if self.rules.crs.is_storage:
             return
         for position in np.flatnonzero(~shapely.is_valid(self.moved)):
             broken = self.moved[position]

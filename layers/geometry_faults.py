@@ -40,6 +40,10 @@ REASONS: Final[dict[str, Text]] = {
     "outside-region": Text(
         zh="图形（部分）位于行政区域范围之外", en="The geometry lies (partly) outside the region"
     ),
+    "outside-conversion-area": Text(
+        zh="图形（部分）位于坐标转换的适用范围之外",
+        en="The geometry lies (partly) outside the area for which the transformation is stated",
+    ),
     "thinner-than-grid": Text(
         zh="图形小于存储网格（约 1 毫米），无法存储",
         en="The geometry is thinner than the storage grid (about 1 mm)",

@@ -18,14 +18,16 @@ import shapely
 
 from layers.attribute_checks import Values, check_attributes, readable_values
 from layers.catalog import Catalog, Layer
-from layers.crs import Box, Crs, parse_crs
+from layers.crs import Box, Crs
 from layers.crs_diagnosis import outside_region, share_inside
+from layers.datum import Transformation
 from layers.declared_area import DeclaredAreas
-from layers.errors import BadInput, CrsRefused
+from layers.errors import BadInput
 from layers.feature_rows import RowFile, attributes_json, encode_source_row, end_rows, start_rows
 from layers.field_map import FieldMap, FieldPlan, plan_fields
 from layers.geometry_checks import CheckedGeometries, GeometryRules, check_geometries
 from layers.import_coverage import union_of
+from layers.import_crs import CrsWitness, StatedCrs, choose_crs
 from layers.import_issues import IssueLog
 from layers.readers import Batch, Source, open_source, stream
 from layers.text import Text
@@ -55,6 +57,8 @@ class ImportJob:
     region: Box | None
     repair: bool
     union_features: bool
+    transformation: Transformation | None = None
+    convert_obfuscated: bool = False
     coverage_stated: bool = False
     """The caller said where the layer has data; else that becomes unknown with unplaced rows."""
 
@@ -79,6 +83,9 @@ class ReadResult:
     issue_counts: dict[str, int] = field(default_factory=dict)
     refused_boxes: list[Box] = field(default_factory=list)
     features_union: bytes | None = None
+    datum: dict[str, Any] = field(default_factory=dict)
+    """How the coordinates came to CGCS2000 (``Crs.statement``)."""
+    added_accuracy_m: float = 0.0
 
 
 def read_into_files(job: ImportJob) -> ReadResult:
@@ -88,10 +95,14 @@ def read_into_files(job: ImportJob) -> ReadResult:
     issues = IssueLog()
     for note in source.notes:
         issues.add(note.code, "advisory", note.reason)
-    crs = _choose_crs(job, source, issues)
+    stated = StatedCrs(job.source_crs, job.transformation, job.convert_obfuscated)
+    crs = choose_crs(stated, source.crs_text, issues)
     plan = plan_fields(source.fields, job.layer, job.field_map, source.alternative_names)
     _note_fields(plan, job.layer, issues)
-    result = ReadResult(source.format, crs.code, sha256_of(job.path), source.encoding)
+    result = ReadResult(
+        source.format, crs.code, sha256_of(job.path), source.encoding,
+        datum=crs.statement(), added_accuracy_m=crs.added_accuracy_m,
+    )  # fmt: skip
     _RowReader(job, source, crs, plan, issues, result).read_all()
     if result.unplaced:
         _note_unplaced(result.unplaced, job.coverage_stated, issues)
@@ -122,39 +133,6 @@ def _note_unplaced(count: int, stated: bool, issues: IssueLog) -> None:
             en=f"{count} refused rows have no known place; {result.en}.",
         ),
     )
-
-
-def _choose_crs(job: ImportJob, source: Source, issues: IssueLog) -> Crs:
-    """The stated CRS wins over the file's own; without either the file is refused."""
-    if job.source_crs is not None:
-        chosen = parse_crs(job.source_crs)
-        if source.crs_text:
-            _note_override(chosen, source.crs_text, issues)
-        return chosen
-    if not source.crs_text:
-        raise CrsRefused(
-            "The file does not say its coordinate reference system; state it (--source-crs).",
-            "文件未说明坐标系；请指定坐标系（--source-crs）。",
-            code="no-crs",
-        )
-    return parse_crs(source.crs_text)
-
-
-def _note_override(chosen: Crs, file_says: str, issues: IssueLog) -> None:
-    try:
-        own = parse_crs(file_says).code
-    except CrsRefused:
-        own = " ".join(file_says.split())[:60]
-    if own != chosen.code:
-        issues.add(
-            "crs-overridden",
-            "advisory",
-            Text(
-                zh=f"文件声明的坐标系与指定的不同，按 {chosen.code} 读取。",
-                en=f"The file states another CRS than the caller; it was read as {chosen.code}.",
-            ),
-            value=own,
-        )
 
 
 def _note_fields(plan: FieldPlan, layer: Layer, issues: IssueLog) -> None:
@@ -217,6 +195,7 @@ class _RowReader:
         self.outside = 0
         self.centres: list[Any] = []
         self.unions: list[shapely.Geometry] = []
+        self.witness = CrsWitness(crs, job.region)
         self.declared = DeclaredAreas()
 
     def read_all(self) -> None:
@@ -231,12 +210,14 @@ class _RowReader:
         self.issues.extend(self.declared.issues())
         self.result.content_sha256 = rows.fingerprint.hexdigest()
         self._refuse_if_all_outside()
+        self.witness.speak(self.issues)
         if self.unions:
             self.result.features_union = shapely.to_wkb(union_of(self.unions))
 
     def _take(self, batch: Batch, rows: RowFile, sources: Any) -> None:
         blocked = self.issues.blocking
         checked = check_geometries(batch, self.rules, self.issues)
+        self.witness.see(checked)
         self.declared.add(batch.first_row, batch.declared_areas, checked.areas_m2)
         values = readable_values(batch.columns, batch.first_row, self.plan, self.issues)
         attributes, lacking = check_attributes(

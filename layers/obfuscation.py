@@ -17,6 +17,8 @@ Obfuscation = Literal["gcj02", "bd09"]
 
 ACCURACY_M: Final = 5.0
 """The upper end of the 1-5 m that the public formula is good for."""
+AREA: Final = (72.004, 0.8293, 137.8347, 55.8271)
+"""West, south, east, north in degrees: maps of other places are not obfuscated."""
 MARK: Final = "not for statutory use"
 """What the source of a content that was converted from an obfuscation says of it."""
 
