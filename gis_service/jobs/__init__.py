@@ -1,0 +1,1 @@
+"""Background work: a queue in the library's own database, by procrastinate."""
