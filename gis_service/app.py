@@ -13,8 +13,9 @@ from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
 from gis_service.library import Library
 from gis_service.ogc import OgcFrame
+from gis_service.pictures import Pictures
 from gis_service.problems import HANDLERS, problem
-from gis_service.routes import checks, collections, identify, maps, pages
+from gis_service.routes import checks, collections, editions, identify, maps, pages
 from layers.text import Text
 
 _REQUESTS: Final = Counter("gis_requests_total", "Requests", ["route", "status"])
@@ -36,6 +37,7 @@ def create_app(library: Library, lifespan: Lifespan[Starlette] | None = None) ->
         routes=[
             *pages.ROUTES,
             *maps.ROUTES,
+            *editions.ROUTES,
             *identify.ROUTES,
             *collections.ROUTES,
             *checks.ROUTES,
@@ -47,6 +49,8 @@ def create_app(library: Library, lifespan: Lifespan[Starlette] | None = None) ->
         exception_handlers=HANDLERS,
     )
     app.state.library = library
+    app.state.pictures = Pictures(library)
+    app.state.diffs = editions.DiffStore()
     app.state.ogc = OgcFrame(library)
     return app
 

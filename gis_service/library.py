@@ -88,7 +88,7 @@ class Library:
         with self.pool.connection() as connection:
             version = library_version(connection)
             found = rows(connection, _SQL["summary_in_force"], as_of=as_of)
-        return InForce(version, as_of, {row["layer_id"]: _layer_in_force(row) for row in found})
+        return InForce(version, as_of, {row["layer_id"]: layer_in_force(row) for row in found})
 
     def visible_layer(self, layer_id: str) -> Layer:
         """A layer that the public may see; a restricted one answers like an unknown one."""
@@ -114,7 +114,8 @@ class Library:
         return content
 
 
-def _layer_in_force(row: Mapping[str, Any]) -> LayerInForce:
+def layer_in_force(row: Mapping[str, Any]) -> LayerInForce:
+    """A row of the statements ``summary_in_force`` and ``summary_of_edition`` as a value."""
     extent = row["extent"]
     return LayerInForce(
         layer_id=row["layer_id"],

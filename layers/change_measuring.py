@@ -6,6 +6,7 @@ tried pair by pair, and a pair that does not end is said to be not measured, nev
 """
 
 import math
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -66,29 +67,46 @@ def _area(before: shapely.Geometry, after: shapely.Geometry) -> float:
         return math.nan
 
 
-def measure(sandbox: Sandbox, pairs: Sequence[Pair]) -> list[float | None]:
-    """Areas of the symmetric differences of a batch, m2; None where it could not be measured."""
+def measure(
+    sandbox: Sandbox, pairs: Sequence[Pair], *, until: float = math.inf
+) -> list[float | None]:
+    """Areas of the symmetric differences of a batch, m2; None where it could not be measured.
+
+    Nothing is begun once ``time.monotonic()`` is past ``until``.
+    """
     if not pairs:
         return []
     try:
-        areas = sandbox.run(difference_areas, pairs, deadline_s=_BATCH_DEADLINE_S)
+        areas = _in_child(sandbox, pairs, _BATCH_DEADLINE_S, until)
     except GaveUp:
-        areas = [_one_by_one(sandbox, pair) for pair in pairs]
+        areas = [_alone(sandbox, pair, until) for pair in pairs]
     return [None if math.isnan(area) else area for area in areas]
 
 
-def _one_by_one(sandbox: Sandbox, pair: Pair) -> float:
+def _in_child(
+    sandbox: Sandbox, pairs: Sequence[Pair], deadline_s: float, until: float
+) -> list[float]:
+    left_s = min(deadline_s, until - time.monotonic())
+    if left_s <= 0:
+        return [math.nan] * len(pairs)
+    return sandbox.run(difference_areas, pairs, deadline_s=left_s)
+
+
+def _alone(sandbox: Sandbox, pair: Pair, until: float) -> float:
     try:
-        return sandbox.run(difference_areas, [pair], deadline_s=_PAIR_DEADLINE_S)[0]
+        return _in_child(sandbox, [pair], _PAIR_DEADLINE_S, until)[0]
     except GaveUp:
         return math.nan
 
 
-def measure_all(sandbox: Sandbox, batches: Iterable[Sequence[Pair]]) -> Measured:
-    """The sum over a stream of batches."""
+def measure_all(
+    sandbox: Sandbox, batches: Iterable[Sequence[Pair]], *, budget_s: float = math.inf
+) -> Measured:
+    """The sum over a stream of batches; what ``budget_s`` does not suffice for is not measured."""
     result = Measured()
+    until = time.monotonic() + budget_s
     for batch in batches:
-        areas = measure(sandbox, batch)
+        areas = measure(sandbox, batch, until=until)
         result.pairs += len(areas)
         result.not_measured += sum(area is None for area in areas)
         # One number a batch: a sum of sums in stream order, rounded far below the cent.

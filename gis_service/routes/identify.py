@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gis_service.library import LayerInForce, Library
+from gis_service.pictures import Pictures
 from gis_service.routes.requests import library_of, number, refuse_unknown
 from layers.catalog import Attribute, CodeList, Layer
 from layers.errors import BadParameter
@@ -21,8 +22,10 @@ _WIDEST_DEG: Final = 0.05
 
 def identify(request: Request) -> Response:
     """Every open layer at lon/lat: its features, "nothing", or "no-data"."""
-    refuse_unknown(request, ("lon", "lat", "zoom"))
+    refuse_unknown(request, ("lon", "lat", "zoom", "as_of"))
     library = library_of(request)
+    pictures: Pictures = request.app.state.pictures
+    picture = pictures.asked(request)
     lon, lat = number(request, "lon"), number(request, "lat")
     zoom = number(request, "zoom") if "zoom" in request.query_params else 14.0
     if not (-180 <= lon <= 180 and -90 <= lat <= 90 and 0 <= zoom <= 24):
@@ -34,7 +37,7 @@ def identify(request: Request) -> Response:
     contents = {
         layer.id: content
         for layer in library.visible_layers()
-        if (content := library.in_force().layers.get(layer.id)) is not None
+        if (content := picture.layers.get(layer.id)) is not None
     }
     numbers = [content.content_id for content in contents.values()]
     with library.pool.connection() as connection:
@@ -43,9 +46,11 @@ def identify(request: Request) -> Response:
     features: dict[int, dict[str, dict[str, Any]]] = {}
     for one in found:
         features.setdefault(one["content_id"], {})[one["feature_id"]] = one
+    day = request.query_params.get("as_of")
     body = {
         "lon": lon,
         "lat": lat,
+        "as_of": picture.as_of.isoformat(),
         "plans": [
             {
                 "id": plan.id,
@@ -55,7 +60,7 @@ def identify(request: Request) -> Response:
                     None,
                 ),
                 "layers": [
-                    _layer_answer(library, layer, contents.get(layer.id), features, covered)
+                    _layer_answer(library, layer, contents.get(layer.id), features, covered, day)
                     for layer in plan.layers
                     if layer.access == "open"
                 ],
@@ -74,6 +79,7 @@ def _layer_answer(
     content: LayerInForce | None,
     features: dict[int, dict[str, dict[str, Any]]],
     covered: set[int],
+    day: str | None,
 ) -> dict[str, Any]:
     here = features.get(content.content_id, {}) if content else {}
     if here:
@@ -86,11 +92,13 @@ def _layer_answer(
         "id": layer.id,
         "title": layer.title.model_dump(),
         "state": state,
-        "features": [_feature_answer(library, layer, one) for one in here.values()],
+        "features": [_feature_answer(library, layer, one, day) for one in here.values()],
     }
 
 
-def _feature_answer(library: Library, layer: Layer, feature: dict[str, Any]) -> dict[str, Any]:
+def _feature_answer(
+    library: Library, layer: Layer, feature: dict[str, Any], day: str | None
+) -> dict[str, Any]:
     values: dict[str, Any] = feature["attributes"]
     name = str(values.get(layer.label or "", "") or feature["feature_id"])
     attributes = []
@@ -113,7 +121,8 @@ def _feature_answer(library: Library, layer: Layer, feature: dict[str, Any]) -> 
         "feature_id": feature["feature_id"],
         "title": {"zh": name, "en": name},
         "area_m2": round(feature["area_m2"], 2) if feature["area_m2"] is not None else None,
-        "href": f"/ogc/collections/{layer.id}/items/{quote(feature['feature_id'], safe='')}",
+        "href": f"/ogc/collections/{layer.id}/items/{quote(feature['feature_id'], safe='')}"
+        + (f"?datetime={day}" if day else ""),
         "attributes": attributes,
     }
 

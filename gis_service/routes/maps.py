@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gis_service.library import InForce, LayerInForce, Library
+from gis_service.pictures import TIME_PARAMETERS, Pictures, time_query
 from gis_service.problems import language_of
 from gis_service.routes.requests import base_url, library_of, refuse_unknown
 from layers.catalog import Layer, Plan
@@ -26,15 +27,17 @@ _SHARED_FOR_A_DAY: Final = "public, max-age=86400"
 
 
 def catalog(request: Request) -> Response:
-    """Plans, layers and legends that the public may see, with what is in force today."""
+    """Plans, layers and legends that the public may see, with what is in force on the day."""
+    refuse_unknown(request, ("as_of",))
     library = library_of(request)
-    picture = library.in_force()
+    picture = pictures_of(request).asked(request)
     config = library.config
     body = {
         "service": {
             "title": config.title.model_dump(),
             "subtitle": config.subtitle.model_dump(),
             "notice": config.notice.model_dump(),
+            "as_of": picture.as_of.isoformat(),
             "synthetic": any(content.synthetic for content in picture.layers.values()),
             "region": {
                 "bbox": config.region.bbox,
@@ -124,14 +127,31 @@ def style(request: Request) -> Response:
     document = map_style(
         library.catalog, base_url(request), chosen, language, all_visible=style_id != "map"
     )
+    of_another_time = _at_that_time(request, document)
+    digest = style_digest(library.catalog, chosen, language)[:24]
     return Response(
         orjson.dumps(document),
         media_type="application/json",
-        headers={
-            "Cache-Control": "no-cache",
-            "ETag": f'"{style_digest(library.catalog, chosen, language)[:24]}"',
-        },
+        headers={"Cache-Control": "no-cache", "ETag": f'"{digest}{of_another_time}"'},
     )
+
+
+def _at_that_time(request: Request, document: dict[str, Any]) -> str:
+    """Let the style's sources show another day, or one edition among what holds today."""
+    query = time_query(request)
+    if not query:
+        return ""
+    picture = pictures_of(request).asked(request)
+    for layer_id, source in document["sources"].items():
+        if "as_of" in request.query_params or layer_id in picture.layers:
+            source["url"] += f"?{query}"
+    return f"-{query.replace('=', '-')}"
+
+
+def pictures_of(request: Request) -> Pictures:
+    """The pictures of the application that got the request."""
+    pictures: Pictures = request.app.state.pictures
+    return pictures
 
 
 def sprite_index(request: Request) -> Response:
@@ -173,17 +193,18 @@ def tilejson(request: Request) -> Response:
     """TileJSON 3.0 of one layer or of several (``a,b``)."""
     library = library_of(request)
     language = language_of(request)
+    refuse_unknown(request, TIME_PARAMETERS)
     named = _layers_named(library, request.path_params["layers"])
-    contents = _contents(library.in_force(), named)
+    contents = _contents(_picture_of(request, named), named)
     name = ",".join(layer.id for layer in named)
     # The edition stands in the address, so what is held under it never changes.
-    version = _version(contents)
+    query = "&".join(filter(None, (f"v={_version(contents)}", time_query(request))))
     document = {
         "tilejson": "3.0.0",
         "name": "、".join(layer.title.in_language(language) for layer in named),
         "attribution": library.config.notice.in_language(language),
         "scheme": "xyz",
-        "tiles": [f"{base_url(request)}/tiles/{name}/{{z}}/{{x}}/{{y}}.mvt?v={version}"],
+        "tiles": [f"{base_url(request)}/tiles/{name}/{{z}}/{{x}}/{{y}}.mvt?{query}"],
         "minzoom": min(layer.min_zoom for layer in named),
         "maxzoom": HIGHEST_ZOOM,
         "bounds": _joined_extent(library, contents),
@@ -219,13 +240,13 @@ def _joined_extent(library: Library, contents: Sequence[LayerInForce]) -> list[f
 
 def tile(request: Request) -> Response:
     """A web-mercator vector tile of one layer or of several (``a,b``); 204 when empty."""
-    refuse_unknown(request, ("v", "tk"))
+    refuse_unknown(request, ("v", "tk", *TIME_PARAMETERS))
     library = library_of(request)
     path = request.path_params
     z, x, y = (_tile_number(path[name], name) for name in ("z", "x", "y"))
     check_range(z, x, y, HIGHEST_ZOOM)
     named = _layers_named(library, path["layers"])
-    picture = library.in_force()
+    picture = _picture_of(request, named)
     shown = [content for layer, content in _pairs(picture, named) if z >= layer.min_zoom]
     # Nothing is asked of the database, and nothing stored, where no layer reaches.
     contents = [content for content in shown if _reaches(content, z, x, y)]
@@ -258,6 +279,20 @@ def tile(request: Request) -> Response:
         headers["Content-Encoding"] = "gzip"
         return Response(stored.gzipped, media_type=_MVT, headers=headers)
     return Response(stored.plain(), media_type=_MVT, headers=headers)
+
+
+def _picture_of(request: Request, named: Sequence[Layer]) -> InForce:
+    """The picture asked for; layers that a named edition does not hold are not there."""
+    picture = pictures_of(request).asked(request)
+    missing = [layer.id for layer in named if layer.id not in picture.layers]
+    if "edition" in request.query_params and missing:
+        edition = request.query_params["edition"]
+        raise NotFound(
+            f"Edition {edition} holds nothing of {', '.join(missing)} that can be drawn.",
+            f"版本 {edition} 没有可绘制的图层 {'、'.join(missing)}。",
+            code="layer-not-in-edition",
+        )
+    return picture
 
 
 def _reaches(content: LayerInForce, z: int, x: int, y: int) -> bool:

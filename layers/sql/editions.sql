@@ -229,3 +229,31 @@ INSERT INTO library.edition_layer (edition_id, layer_id, content_id)
 SELECT %(draft_id)s, el.layer_id, el.content_id
 FROM library.edition_layer AS el
 WHERE el.edition_id = %(edition_id)s
+
+-- name: summary_of_edition
+-- The same columns of what an edition holds, whether it is in force or not; of a draft only
+-- contents whose pieces are there.
+SELECT
+    l.id AS layer_id,
+    l.plan_id,
+    e.id AS edition_id,
+    e.state,
+    e.title,
+    e.valid_from,
+    e.synthetic,
+    c.id AS content_id,
+    c.feature_count,
+    ARRAY[
+        ST_XMin(c.extent), ST_YMin(c.extent), ST_XMax(c.extent), ST_YMax(c.extent)
+    ] AS extent
+FROM library.edition AS e
+INNER JOIN library.edition_layer AS el ON el.edition_id = e.id
+INNER JOIN library.layer AS l ON l.id = el.layer_id
+INNER JOIN library.layer_content AS c ON c.id = el.content_id AND c.state = 'ready'
+WHERE e.id = %(edition_id)s AND (e.state <> 'draft' OR %(with_drafts)s::boolean)
+
+-- name: edition_on
+-- The edition of a plan that holds a day, by what is known now.
+SELECT f.edition_id
+FROM library.in_force AS f
+WHERE f.plan_id = %(plan_id)s AND upper_inf(f.recorded) AND f.valid @> %(as_of)s::date
