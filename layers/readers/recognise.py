@@ -190,7 +190,9 @@ def _decoded(head: bytes) -> str | None:
         except UnicodeDecodeError as error:
             if error.end >= len(head) - 4 and error.start > 0:
                 return head[: error.start].decode(encoding)
-    return head.decode("latin-1")
+    # A broken byte further on is for the reader to tell, with its line.
+    lossy = [head.decode(encoding, "replace") for encoding in ("utf-8", "gb18030")]
+    return next((text for text in lossy if _BOUNDARY.search(text)), lossy[0])
 
 
 def _is_workbook(path: Path) -> bool:
