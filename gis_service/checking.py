@@ -29,6 +29,10 @@ from planning_rules.submission import Submission, read_submission
 _INSERT: Final = (
     "INSERT INTO library.report (id, created, outcome, digest, body) VALUES (%s, %s, %s, %s, %s)"
 )
+_KEEP_RULES: Final = (
+    "INSERT INTO library.rule_set (sha256, id, version, canonical_text)"
+    " VALUES (%s, %s, %s, %s) ON CONFLICT (sha256) DO NOTHING"
+)
 _SELECT: Final = "SELECT body FROM library.report WHERE id = %(report_id)s"
 
 
@@ -62,27 +66,69 @@ def check(library: Library, request: CheckRequest, *, store: bool = True) -> dic
     with library.pool.connection() as connection:
         targets = read_targets(connection, boxes, as_of, library.config.region.bbox)
     created = datetime.datetime.now(datetime.UTC)
+    report = _judge(
+        library, submission, targets, library.rule_set, as_of,
+        report_id=str(uuid.uuid4()),
+        created=created.isoformat(timespec="seconds").replace("+00:00", "Z"),
+    )  # fmt: skip
+    report["signature"] = library.keys.sign(report)
+    if store:
+        _store(library, report, created)
+    return report
+
+
+def _judge(
+    library: Library,
+    submission: Submission,
+    targets: Mapping[str, TargetLayer],
+    rule_set: RuleSet,
+    as_of: datetime.date,
+    *,
+    report_id: str,
+    created: str,
+) -> dict[str, Any]:
     report: dict[str, Any] = library.sandbox.run(
-        partial(
-            build_report,
-            report_id=str(uuid.uuid4()),
-            created=created.isoformat(timespec="seconds").replace("+00:00", "Z"),
-        ),
+        partial(build_report, report_id=report_id, created=created),
         submission,
         targets,
-        library.rule_set,
+        rule_set,
         as_of,
-        deadline_s=deadline_s,
+        deadline_s=library.config.limits.check_deadline_s,
     )
-    if not store:
-        return report
-    with library.pool.connection() as connection:
+    return report
+
+
+def judge_pinned(
+    library: Library,
+    connection: Connection,
+    submission: Submission,
+    rule_set: RuleSet,
+    as_of: datetime.date,
+    boxes: Mapping[str, list[Box]],
+    contents: Mapping[str, Content],
+    *,
+    report_id: str,
+    created: str,
+) -> dict[str, Any]:
+    """Judge with given contents in place of those in force: the replay of a report."""
+    targets = _targets(connection, boxes, contents, library.config.region.bbox)
+    return _judge(
+        library, submission, targets, rule_set, as_of, report_id=report_id, created=created
+    )
+
+
+def _store(library: Library, report: Mapping[str, Any], created: datetime.datetime) -> None:
+    """The report and, at its first use, the rule set: one transaction."""
+    rules = library.rule_set
+    with library.pool.connection() as connection, connection.transaction():
+        connection.execute(
+            _KEEP_RULES, (rules.sha256, rules.id, rules.version, rules.canonical_text)
+        )
         connection.execute(
             _INSERT,
             (report["report_id"], created, report["outcome"], report["digest"],
              orjson.dumps(report)),
         )  # fmt: skip
-    return report
 
 
 def search_boxes(submission: Submission, rule_set: RuleSet) -> dict[str, list[Box]]:
@@ -105,12 +151,21 @@ def read_targets(
     try:
         with connection.transaction():
             contents = contents_in_force(connection, sorted(boxes), as_of)
-            searches = {content.content_id: boxes[layer] for layer, content in contents.items()}
-            near = candidates(connection, searches)
-            # As far as the rules look: a hole beside the site matters to a distance.
-            covered = coverage_near(connection, searches)
+            return _targets(connection, boxes, contents, region)
     finally:
         connection.set_isolation_level(None)
+
+
+def _targets(
+    connection: Connection,
+    boxes: Mapping[str, list[Box]],
+    contents: Mapping[str, Content],
+    region: Box,
+) -> dict[str, TargetLayer]:
+    searches = {content.content_id: boxes[layer] for layer, content in contents.items()}
+    near = candidates(connection, searches)
+    # As far as the rules look: a hole beside the site matters to a distance.
+    covered = coverage_near(connection, searches)
     return {layer: _target(layer, contents.get(layer), near, covered, region) for layer in boxes}
 
 

@@ -16,7 +16,7 @@ from typing import Final
 import typer
 from pydantic import ValidationError
 
-from gis_service.commands import checking, importing, plans, rules, serving
+from gis_service.commands import checking, importing, plans, rules, serving, verifying
 from gis_service.commands.terminal import complain, language
 from layers.errors import GisError
 
@@ -37,6 +37,7 @@ app.command(name="import")(importing.import_plan)
 app.command()(importing.publish)
 app.command()(importing.withdraw)
 app.command()(checking.check)
+app.command(name="verify")(verifying.verify_report)
 app.add_typer(rules.app, name="rules")
 
 

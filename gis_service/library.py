@@ -10,6 +10,7 @@ from typing import Any, Final
 from psycopg_pool import ConnectionPool
 
 from gis_service.settings import ServiceConfig, Settings
+from gis_service.signing import ReportKeys
 from layers.catalog import Catalog, Layer
 from layers.database import rows, statements
 from layers.errors import NotFound
@@ -66,6 +67,7 @@ class Library:
     rule_set: RuleSet
     pool: ConnectionPool
     sandbox: Sandbox
+    keys: ReportKeys
     tiles: TileStore = field(default_factory=TileStore)
     _picture: tuple[float, InForce] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)

@@ -20,6 +20,7 @@ class Settings(BaseSettings):
     """The environment variables the service reads; all are optional.
 
     ``DATABASE_URL`` replaces the embedded cluster; ``DATA_DIR`` is where that one lives;
+    ``SIGNING_KEY_FILE`` (EC P-256, PEM or JWK) signs reports in place of the key in ``DATA_DIR``;
     ``PUBLIC_URL`` is the address in links (needed behind a proxy), otherwise links take the
     request's own host, which must be one of ``ALLOWED_HOSTS``.
     """
@@ -32,6 +33,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)
     public_url: str | None = None
+    signing_key_file: Path | None = None
     allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
     workers: int = Field(default=1, ge=1, le=64)
     pool_size: int = Field(default=6, ge=1, le=64)

@@ -46,6 +46,7 @@ def database(settings: Settings, say: Callable[[str], None]) -> Iterator[str]:
 def library(settings: Settings, dsn: str) -> Iterator["Library"]:
     """A library on a migrated database; pool and child processes end with the block."""
     from gis_service.library import Library
+    from gis_service.signing import load_keys
     from layers.sandbox import Sandbox
     from planning_rules.rule_set import load_rule_set
 
@@ -58,7 +59,8 @@ def library(settings: Settings, dsn: str) -> Iterator["Library"]:
         statement_timeout_ms=int(config.limits.statement_deadline_s * 1000),
     )
     with pool, Sandbox(workers=settings.check_processes) as sandbox:
-        yield Library(settings, config, catalog, rule_set, pool, sandbox)
+        keys = load_keys(settings.data_dir / "signing-keys", settings.signing_key_file)
+        yield Library(settings, config, catalog, rule_set, pool, sandbox, keys)
 
 
 def is_empty(dsn: str) -> bool:

@@ -234,6 +234,7 @@ def _provenance(targets: Mapping[str, TargetLayer], rule_set: RuleSet) -> dict[s
         if target.plan is not None:
             entry["plan"] = target.plan
         editions.append(entry)
+    region = next((t.region for t in targets.values() if t.region is not None), None)
     return {
         "rule_set": {
             "id": rule_set.id, "version": rule_set.version, "sha256": rule_set.sha256,
@@ -251,6 +252,7 @@ def _provenance(targets: Mapping[str, TargetLayer], rule_set: RuleSet) -> dict[s
             "crs": f"EPSG:{STORAGE_SRID}",
             "area_method": rule_set.area_method,
             "ellipsoid": {"a_m": SEMI_MAJOR_M, "inverse_flattening": INVERSE_FLATTENING},
+            "region_bbox": None if region is None else list(region),
             "snap_grid": f"{GRID_DEG:g} degrees",
             "figures_rounded_to": 0.01,
             "width": "diameter of the largest inscribed circle, local tangent plane",

@@ -16,13 +16,22 @@ from gis_service.library import Library
 from gis_service.ogc import call
 from gis_service.problems import language_of
 from gis_service.processes import PROCESSES
-from gis_service.routes.requests import base_url, calendar_day, json_body, library_of
+from gis_service.routes.requests import (
+    base_url,
+    calendar_day,
+    json_body,
+    library_of,
+    refuse_unknown,
+)
+from gis_service.verification import verify
+from gis_service.verification_page import verification_page
 from layers.errors import BadInput, BadParameter, NotFound, Place
 from layers.text import Text
 from planning_rules.report_html import render_html
 from planning_rules.submission_form import submission_form
 
 _GEOJSON_TYPES: Final = ("application/geo+json", "application/json")
+_REPORT_BYTES: Final = 64 << 20
 
 
 def process_list(request: Request) -> Response:
@@ -157,6 +166,37 @@ def report_html(request: Request) -> Response:
     return Response(render_html(report, language_of(request)), media_type="text/html")
 
 
+def verification(request: Request) -> Response:
+    """Whether a stored report is what was issued; ``replay=true`` judges it again.
+
+    A page for people (the QR code of a printed report leads here), JSON for programs.
+    """
+    refuse_unknown(request, ("replay",))
+    library = library_of(request)
+    report = stored_report(library, request.path_params["report"])
+    verified = verify(library, report, replay_too=request.query_params.get("replay") == "true")
+    if "text/html" in request.headers.get("accept", ""):
+        page = verification_page(verified, report, language_of(request))
+        return Response(page, media_type="text/html")
+    return Response(orjson.dumps(verified.as_json()), media_type="application/json")
+
+
+async def verification_of_file(request: Request) -> Response:
+    """Verify a report that the caller brings as JSON."""
+    library = library_of(request)
+    refuse_unknown(request, ("replay",))
+    brought = await json_body(request, _REPORT_BYTES)
+    replay_too = request.query_params.get("replay") == "true"
+    verified = await run_in_threadpool(verify, library, brought, replay_too=replay_too)
+    return Response(orjson.dumps(verified.as_json()), media_type="application/json")
+
+
+def public_keys(request: Request) -> Response:
+    """The public keys of signatures (JWK set, RFC 7517)."""
+    keys = library_of(request).keys.public_set()
+    return Response(orjson.dumps(keys), media_type="application/jwk-set+json")
+
+
 def report(request: Request) -> Response:
     """A stored report in the form that the client prefers."""
     accepts_html = "text/html" in request.headers.get("accept", "")
@@ -202,6 +242,9 @@ ROUTES: Final = [
     Route("/ogc/processes", process_list),
     Route("/ogc/processes/{process}", process),
     Route("/ogc/processes/{process}/execution", execution, methods=["POST"]),
+    Route("/.well-known/jwks.json", public_keys),
+    Route("/reports/verify", verification_of_file, methods=["POST"]),
+    Route("/reports/{report}/verify", verification),
     Route("/reports/{report}.json", report_json),
     Route("/reports/{report}.html", report_html),
     Route("/reports/{report}", report),

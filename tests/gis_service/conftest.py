@@ -12,8 +12,9 @@ from gis_service.settings import Settings
 
 
 @pytest.fixture(scope="session")
-def library(demo_dsn: str) -> Iterator[Library]:
-    settings = Settings(check_processes=1, pool_size=4)
+def library(demo_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
+    data_dir = tmp_path_factory.mktemp("data")
+    settings = Settings(check_processes=1, pool_size=4, data_dir=data_dir)
     with start.library(settings, demo_dsn) as opened:
         yield opened
 

@@ -65,7 +65,7 @@ def test_restricted_layers_answer_like_unknown_ones(library: Library) -> None:
     )
     closed = Library(
         library.settings, library.config, catalog.model_copy(update={"plans": hidden}),
-        library.rule_set, library.pool, library.sandbox,
+        library.rule_set, library.pool, library.sandbox, library.keys,
     )  # fmt: skip
     with TestClient(create_app(closed), base_url="http://localhost") as client:
         for path in (
