@@ -75,7 +75,12 @@ def areas_m2(polygons: Sequence[BaseGeometry] | npt.NDArray[np.object_]) -> Floa
     geometries = np.asarray(polygons, dtype=object)
     if len(geometries) == 0:
         return np.zeros(0)
-    geometries = shapely.segmentize(geometries, _LONGEST_EDGE_DEG)
+    boxes = shapely.bounds(geometries)
+    # No edge is longer than the diagonal of its geometry's box.
+    wide = np.hypot(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]) > _LONGEST_EDGE_DEG
+    if wide.any():
+        geometries = geometries.copy()
+        geometries[wide] = shapely.segmentize(geometries[wide], _LONGEST_EDGE_DEG)
     parts, part_owner = shapely.get_parts(geometries, return_index=True)
     # A collection (an overlay can give one) holds multipolygons one level further down.
     parts, inner = shapely.get_parts(parts, return_index=True)

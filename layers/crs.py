@@ -187,8 +187,9 @@ def snap(geometries: GeometryArray) -> GeometryArray:
     (a geometry thinner than the grid becomes empty; the caller refuses it).
     """
     rounded: GeometryArray = shapely.transform(geometries, lambda points: np.round(points, 8))
-    broken = ~shapely.is_valid(rounded) & shapely.is_valid(geometries)
-    if broken.any():
+    broken = np.flatnonzero(~shapely.is_valid(rounded))
+    broken = broken[shapely.is_valid(geometries[broken])]
+    if len(broken):
         rounded[broken] = shapely.set_precision(geometries[broken], GRID_DEG)
     return rounded
 
