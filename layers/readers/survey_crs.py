@@ -4,38 +4,28 @@ Survey files name no code. They name a datum (坐标系), a zone width (几度�
 and their eastings may carry the zone as a prefix (37 432 000: zone 37). All of these have to agree;
 two that contradict each other are refused with both values. The codes of Xian 1980 and Beijing 1954
 are named as they are: whether those are admitted is decided in ``layers.crs``.
-
-Code families (EPSG; tests hold central meridian, false easting and datum of each against pyproj):
-with prefix and, after it, without prefix, for 3-degree and for 6-degree zones.
 """
 
 import math
 import re
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
+from layers.crs import zone_code
+from layers.crs_families import DatumFamily, ZoneWidth
 from layers.errors import CrsRefused
 
-Datum = Literal["cgcs2000", "xian1980", "beijing1954", "wgs84"]
-
-ZONES: Final = {3: range(25, 46), 6: range(13, 24)}
+ZONES: Final[dict[ZoneWidth, range]] = {3: range(25, 46), 6: range(13, 24)}
 """Zone numbers of China by zone width in degrees; they do not overlap."""
 
-_OFFSETS: Final[dict[Datum, dict[tuple[int, bool], int]]] = {
-    "cgcs2000": {(3, True): 4488, (3, False): 4509, (6, True): 4478, (6, False): 4489},
-    "xian1980": {(3, True): 2324, (3, False): 2345, (6, True): 2314, (6, False): 2325},
-    "beijing1954": {(3, True): 2376, (3, False): 2397, (6, True): 21400, (6, False): 21440},
-}
-"""EPSG code minus zone number, by (zone width, the easting carries the zone)."""
-
-_GEOGRAPHIC: Final[dict[Datum, int]] = {
-    "cgcs2000": 4490, "xian1980": 4610, "beijing1954": 4214, "wgs84": 4326,
+_GEOGRAPHIC: Final[dict[DatumFamily, int]] = {
+    "cgcs2000": 4490, "xian80": 4610, "beijing54": 4214, "wgs84": 4326,
 }  # fmt: skip
 
-_DATUM_WORDS: Final[tuple[tuple[re.Pattern[str], Datum], ...]] = (
+_DATUM_WORDS: Final[tuple[tuple[re.Pattern[str], DatumFamily], ...]] = (
     (re.compile(r"cgcs\s*2000|2000\s*国家|国家\s*2000|2000\s*坐标|大地\s*2000", re.I), "cgcs2000"),
-    (re.compile(r"(19)?80\s*(国家|西安)|西安\s*(19)?80|xi'?an\s*(19)?80", re.I), "xian1980"),
-    (re.compile(r"(19)?54\s*北京|北京\s*(19)?54|beijing\s*(19)?54", re.I), "beijing1954"),
+    (re.compile(r"(19)?80\s*(国家|西安)|西安\s*(19)?80|xi'?an\s*(19)?80", re.I), "xian80"),
+    (re.compile(r"(19)?54\s*北京|北京\s*(19)?54|beijing\s*(19)?54", re.I), "beijing54"),
     (re.compile(r"wgs[\s_-]*(19)?84", re.I), "wgs84"),
 )
 _ZONE: Final = re.compile(r"(?:第\s*)?(\d{1,3})(?:\.0+)?\s*(?:带|号|号带)?")
@@ -48,12 +38,12 @@ _WIDTH: Final = re.compile(
 class ZoneStatement:
     """What a header says; None where it says nothing."""
 
-    datum: Datum | None
+    datum: DatumFamily | None
     zone_width: int | None = None
     zone: int | None = None
 
 
-def datums_of(text: str) -> set[Datum]:
+def datums_of(text: str) -> set[DatumFamily]:
     """The datums that a text names (a template left unfilled names several)."""
     return {datum for pattern, datum in _DATUM_WORDS if pattern.search(text)}
 
@@ -109,12 +99,10 @@ def projected_code(stated: ZoneStatement, prefix: int | None, line: int) -> str 
         )
     if stated.datum is None:
         return None
-    # WGS 84 has no Gauss-Krueger codes; the datum policy holds it for equal to CGCS2000.
-    datum: Datum = "cgcs2000" if stated.datum == "wgs84" else stated.datum
-    return f"EPSG:{_OFFSETS[datum][width, prefix is not None] + zone}"
+    return zone_code(stated.datum, width, zone, prefixed=prefix is not None)
 
 
-def geographic_code(datum: Datum | None) -> str | None:
+def geographic_code(datum: DatumFamily | None) -> str | None:
     """The code of longitudes and latitudes on a datum."""
     return None if datum is None else f"EPSG:{_GEOGRAPHIC[datum]}"
 
@@ -124,7 +112,7 @@ def zone_of_longitude(lon: float) -> int:
     return math.floor((lon + 1.5) / 3)
 
 
-def _width_of_zone(zone: int) -> int:
+def _width_of_zone(zone: int) -> ZoneWidth:
     for width, zones in ZONES.items():
         if zone in zones:
             return width
