@@ -7,6 +7,7 @@ centre, patches of a few cells join their largest neighbour, and the patches bec
 cost is bounded by the number of cells, whatever the number of polygons. For drawing only.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,6 +22,7 @@ from layers.crs import Box, GeometryArray
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+CellArray = npt.NDArray[np.uint16]
 
 _MOST_CELLS: Final = 40_000_000
 _SMALLEST_PATCH_CELLS: Final = 4
@@ -46,7 +48,38 @@ class Mosaic:
         self.west, self.north = west, north
         width = int((east - west) / self.cell_m) + 1
         height = int((north - south) / self.cell_m) + 1
-        self.cells = np.zeros((height, width), dtype=np.uint16)
+        self.cells: CellArray = np.zeros((height, width), dtype=np.uint16)
+
+    @classmethod
+    def framed(cls, west: float, north: float, cell_m: float, cells: CellArray) -> "Mosaic":
+        """A grid that is there already; ``west`` and ``north`` are its corner."""
+        made = cls.__new__(cls)
+        made.west, made.north, made.cell_m, made.cells = west, north, cell_m, cells
+        return made
+
+    def blank(self) -> "Mosaic":
+        """A grid of the same frame without data."""
+        return Mosaic.framed(self.west, self.north, self.cell_m, np.zeros_like(self.cells))
+
+    def reach(self, extent: Box) -> None:
+        """Grow by whole cells until the grid holds an extent; not beyond all measure."""
+        west, south, east, north = extent
+        height, width = self.cells.shape
+        left = max(0, math.ceil((self.west - west) / self.cell_m))
+        above = max(0, math.ceil((north - self.north) / self.cell_m))
+        right = max(0, int((east - self.west) / self.cell_m) + 1 - width)
+        below = max(0, int((self.north - south) / self.cell_m) + 1 - height)
+        if (height + above + below) * (width + left + right) <= 2 * _MOST_CELLS:
+            self.cells = np.pad(self.cells, ((above, below), (left, right)))
+            self.west -= left * self.cell_m
+            self.north += above * self.cell_m
+
+    def centres(self, lines: IntArray, columns: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Where the centres of cells are: x and y in metres."""
+        return (
+            self.west + (columns + 0.5) * self.cell_m,
+            self.north - (lines + 0.5) * self.cell_m,
+        )
 
     def add(self, polygons: GeometryArray, classes: IntArray) -> None:
         """Give the cells under the polygons their classes; the last one that covers a cell wins.

@@ -23,9 +23,10 @@ from psycopg import sql
 
 from layers import partitions
 from layers.catalog import Layer
+from layers.content_measures import settle
 from layers.database import Connection, row, statements
 from layers.errors import NotFound
-from layers.tile_building import build_tile_pieces
+from layers.tile_changes import Drawing, draw_content, draw_touched
 
 _SQL: Final = statements("layers", "pieces.sql")
 OVERLAY_VERTICES: Final = 128
@@ -34,24 +35,47 @@ OVERLAY_VERTICES: Final = 128
 def build_pieces(connection: Connection, content_id: int) -> None:
     """Make both derived tables of a loaded content and mark it 'ready'.
 
-    Two transactions; each is skipped when its table is there, so a killed run is run again.
+    Two transactions; each is skipped when its table is there, so a killed run is run again. Of a
+    draft whose rows were changed since, the pieces of the touched rows are made anew and the
+    content is measured again. A delta needs the pieces of its base, which are made first.
     """
     with connection.transaction():
-        found = row(connection, _SQL["layer_of_content"], content_id=content_id)
-        if found is None:
-            raise NotFound(
-                f"There is no loaded content {content_id}.", f"没有已加载的内容 {content_id}。"
-            )
-        layer = Layer.model_validate(found["definition"])
+        base_id, _ = _content(connection, content_id)
+    if base_id is not None and not _is_ready(connection, base_id):
+        build_pieces(connection, base_id)
+    with connection.transaction():
+        _content(connection, content_id)
         if not partitions.exists(connection, "overlay_piece", content_id):
             _settle(connection)
             _build_overlay_pieces(connection, content_id)
     with connection.transaction():
-        row(connection, _SQL["layer_of_content"], content_id=content_id)
+        base_id, layer = _content(connection, content_id)
+        _settle(connection)
+        changed = row(connection, _SQL["changed_since"], content_id=content_id) is not None
+        if changed:
+            _rebuild_overlay_pieces(connection, content_id)
+            settle(connection, content_id, base_id, layer)
+        drawing = Drawing(connection, content_id, base_id, layer, _expressions(layer))
         if not partitions.exists(connection, "tile_piece", content_id):
-            _settle(connection)
-            _build_tile_pieces(connection, content_id, layer)
+            _build_tile_pieces(drawing)
+        elif changed:
+            draw_touched(drawing)
+        connection.execute(_SQL["forget_touched"], {"content_id": content_id})
         connection.execute(_SQL["mark_ready"], {"content_id": content_id})
+
+
+def _content(connection: Connection, content_id: int) -> tuple[int | None, Layer]:
+    """What a content stands on, and its layer; the row lock keeps two builders apart."""
+    found = row(connection, _SQL["layer_of_content"], content_id=content_id)
+    if found is None:
+        raise NotFound(
+            f"There is no loaded content {content_id}.", f"没有已加载的内容 {content_id}。"
+        )
+    return found["base_id"], Layer.model_validate(found["definition"])
+
+
+def _is_ready(connection: Connection, content_id: int) -> bool:
+    return row(connection, _SQL["is_ready"], content_id=content_id) is not None
 
 
 def _settle(connection: Connection) -> None:
@@ -73,20 +97,34 @@ def _build_overlay_pieces(connection: Connection, content_id: int) -> None:
     partitions.attach(connection, "overlay_piece", content_id, primary_key="content_id fid piece")
 
 
-def _build_tile_pieces(connection: Connection, content_id: int, layer: Layer) -> None:
-    name = partitions.create(connection, "tile_piece", content_id)
-    build_tile_pieces(
-        connection,
-        content_id,
-        layer,
-        name,
-        {
-            "properties": _json_object(layer.tile_attributes),
-            "class_properties": _json_object(_class_attributes(layer)),
-        },
+def _rebuild_overlay_pieces(connection: Connection, content_id: int) -> None:
+    """The pieces of the touched rows, in a table that readers see already."""
+    name = partitions.partition("overlay_piece", content_id)
+    connection.execute(
+        sql.SQL(_SQL["drop_overlay_pieces"]).format(pieces=name), {"content_id": content_id}
     )
+    touched = sql.SQL(_SQL["touched_features"]).format(
+        features=partitions.partition("feature", content_id), content=sql.Literal(content_id)
+    )
+    connection.execute(
+        sql.SQL(_SQL["overlay_pieces"]).format(pieces=name, features=touched),
+        {"vertices": OVERLAY_VERTICES},
+    )
+
+
+def _build_tile_pieces(drawing: Drawing) -> None:
+    connection, content_id = drawing.connection, drawing.content_id
+    name = partitions.create(connection, "tile_piece", content_id)
+    draw_content(drawing)
     connection.execute(sql.SQL("CREATE INDEX ON {name} (base_zoom, x, y)").format(name=name))
     partitions.attach(connection, "tile_piece", content_id)
+
+
+def _expressions(layer: Layer) -> dict[str, sql.Composable]:
+    return {
+        "properties": _json_object(layer.tile_attributes),
+        "class_properties": _json_object(_class_attributes(layer)),
+    }
 
 
 def _class_attributes(layer: Layer) -> tuple[str, ...]:

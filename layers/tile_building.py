@@ -1,11 +1,12 @@
-"""The tile pieces of a whole content: one pass over its features, batch by batch.
+"""The tile pieces of a content: one pass over its features, batch by batch.
 
 Features come out of the database by one cursor in fid order, are projected, cut and encoded here
 (``layers.tile_cutting``) and go back by COPY. Small polygons of the two lowest base zooms are noted
-in a mosaic meanwhile and follow at the end.
+in a mosaic meanwhile and follow at the end. ``layers.tile_changes`` says which features are drawn
+of a content that stands on another one or was changed row by row.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -14,9 +15,8 @@ import numpy.typing as npt
 import shapely
 from psycopg import sql
 
-from layers import partitions
 from layers.catalog import Layer
-from layers.crs import Box
+from layers.crs import Box, GeometryArray
 from layers.database import Connection, statements
 from layers.mosaic import Mosaic
 from layers.tile_cutting import (
@@ -88,18 +88,26 @@ class TileBuilder:
 
     def add(self, drawn: Drawn, looks: Sequence[bytes]) -> None:
         """Cut some features; ``looks`` are the JSON texts of what their style depends on."""
+        self.add_high(drawn, looks)
+        self.add_low(drawn, looks)
+
+    def add_high(self, drawn: Drawn, _looks: Sequence[bytes]) -> None:
+        """Cut some features for the base zooms that show each as it is."""
         coarse = cut(drawn, 10, self.dimension)
         self.write(encode(coarse))
         self.write(encode(cut_further(coarse, 13, self.dimension)))
-        if not self.low:
-            return
+
+    def add_low(self, drawn: Drawn, looks: Sequence[bytes]) -> None:
+        """Cut some features for the base zooms that generalise."""
         if self.dimension == 2:
             self._add_polygons(drawn, looks)
             return
         generalise = _straight_lines if self.dimension == 1 else _sparse_points
         for low in self.low:
             kept = generalise(drawn, looks, low)
-            self.write(encode(cut(kept, low.base_zoom, self.dimension)))
+            # A point stands for others on its spot: it is a piece of the layer, not of a feature.
+            self.write(encode(cut(kept, low.base_zoom, self.dimension),
+                              by_feature=self.dimension == 1))  # fmt: skip
 
     def finish(self) -> None:
         """Write the mosaics; a coarse one takes the smallest polygons from the finer one."""
@@ -113,23 +121,31 @@ class TileBuilder:
 
     def _add_polygons(self, drawn: Drawn, looks: Sequence[bytes]) -> None:
         """Large ones one by one on the grid; each small one goes into the finest mosaic."""
-        areas = shapely.area(drawn.geometries)
-        noted = np.zeros(len(drawn), dtype=bool)
-        for low in self.low:
-            large = areas >= low.small_m2
-            small = np.flatnonzero(~large & ~noted)
-            noted |= ~large
+        for low, small, large in self.by_size(drawn.geometries):
             if low.mosaic is not None and len(small):
-                low.mosaic.add(drawn.geometries[small], self._numbers(drawn, looks, small))
+                low.mosaic.add(drawn.geometries[small], self.numbers(drawn, looks, small))
             kept = drawn[large]
             if len(kept):
                 reduced = shapely.set_precision(kept.geometries, low.grid_m)
                 kept = Drawn.of(kept.fids, kept.properties.tolist(), reduced)
                 self.write(encode(cut(kept, low.base_zoom, self.dimension)))
 
-    def _numbers(
+    def by_size(
+        self, polygons: GeometryArray
+    ) -> Iterator[tuple[LowZoom, npt.NDArray[np.int64], npt.NDArray[np.bool_]]]:
+        """For each low zoom which polygons its mosaic takes, and which are drawn one by one."""
+        areas = shapely.area(polygons)
+        noted = np.zeros(len(polygons), dtype=bool)
+        for low in self.low:
+            large = areas >= low.small_m2
+            small = np.flatnonzero(~large & ~noted)
+            noted |= ~large
+            yield low, small, large
+
+    def numbers(
         self, drawn: Drawn, looks: Sequence[bytes], rows: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.int64]:
+        """The classes of some features in the mosaics; new ones are added."""
         chosen = [looks[row] for row in rows.tolist()]
         for look, fid in zip(chosen, drawn.fids[rows].tolist(), strict=True):
             if look not in self.classes:
@@ -175,34 +191,25 @@ def _on_grid(geometries: Any, grid_m: float) -> Any:
 
 
 def _mosaic(extent: Box | None, pixel_m: float) -> Mosaic | None:
-    if extent is None:
-        return None
+    return None if extent is None else Mosaic(mercator_box(extent), pixel_m)
+
+
+def mercator_box(extent: Box) -> Box:
+    """A lon/lat box in metres (EPSG:3857)."""
     west, south, east, north = shapely.bounds(to_mercator(np.array([shapely.box(*extent)])))[0]
-    return Mosaic((west, south, east, north), pixel_m)
+    return float(west), float(south), float(east), float(north)
 
 
-def build_tile_pieces(
+def draw(
     connection: Connection,
-    content_id: int,
-    layer: Layer,
-    name: sql.Identifier,
+    features: sql.Composable,
     expressions: Mapping[str, sql.Composable],
+    add: Callable[[Drawn, Sequence[bytes]], None],
 ) -> None:
-    """Fill the table ``name`` with the pieces of all features of a content.
+    """Hand the features of a table or subquery to ``add``, in fid order.
 
     ``expressions`` give properties and class_properties of a feature ``f`` as jsonb.
     """
-    statement = sql.SQL("COPY {name} {columns} FROM STDIN (FORMAT binary)").format(
-        name=name, columns=sql.SQL(COLUMNS)
-    )
-
-    def write(rows: bytes) -> None:
-        with connection.cursor() as cursor, cursor.copy(statement) as copy:
-            for block in copy_stream([rows]):
-                copy.write(block)
-
-    builder = TileBuilder(layer, _extent(connection, content_id), write)
-    features = partitions.partition("feature", content_id)
     with connection.cursor(name="features_to_draw") as cursor:
         cursor.execute(
             sql.SQL(_SQL["features_to_draw"]).format(features=features, **expressions),
@@ -214,8 +221,21 @@ def build_tile_pieces(
             if len(drawn) < len(fids):
                 look_of = dict(zip(fids, looks, strict=True))
                 looks = [look_of[fid] for fid in drawn.fids.tolist()]
-            builder.add(drawn, looks)
-    builder.finish()
+            add(drawn, looks)
+
+
+def copy_into(connection: Connection, name: sql.Identifier) -> Write:
+    """What stores encoded rows in a table of tile pieces."""
+    statement = sql.SQL("COPY {name} {columns} FROM STDIN (FORMAT binary)").format(
+        name=name, columns=sql.SQL(COLUMNS)
+    )
+
+    def write(rows: bytes) -> None:
+        with connection.cursor() as cursor, cursor.copy(statement) as copy:
+            for block in copy_stream([rows]):
+                copy.write(block)
+
+    return write
 
 
 def _batches(cursor: Any) -> Iterator[tuple[Any, Any, Any, Any]]:
@@ -237,6 +257,7 @@ def _rows(cursor: Any) -> Iterable[Any]:
         yield from fetched
 
 
-def _extent(connection: Connection, content_id: int) -> Box | None:
+def extent_of(connection: Connection, content_id: int) -> Box | None:
+    """The lon/lat box around all features of a content; None without any."""
     found = connection.execute(_SQL["extent_of_content"], {"content_id": content_id}).fetchone()
     return None if found is None or found[0] is None else (found[0], found[1], found[2], found[3])

@@ -2,11 +2,36 @@
 
 -- name: layer_of_content
 -- The row lock keeps two builders of one content apart.
-SELECT l.definition
+SELECT c.base_id, l.definition
 FROM library.layer_content AS c
 INNER JOIN library.layer AS l ON l.id = c.layer_id
 WHERE c.id = %(content_id)s AND c.state IN ('loaded', 'ready')
 FOR UPDATE OF c
+
+-- name: is_ready
+SELECT c.id FROM library.layer_content AS c WHERE c.id = %(content_id)s AND c.state = 'ready'
+
+-- name: changed_since
+-- Rows were changed one by one since the content was measured.
+SELECT c.id
+FROM library.layer_content AS c
+WHERE c.id = %(content_id)s AND c.content_sha256 IS NULL
+
+-- name: forget_touched
+DELETE FROM library.touched_feature WHERE content_id = %(content_id)s
+
+-- name: drop_overlay_pieces
+DELETE FROM {pieces} AS p
+USING library.touched_feature AS t
+WHERE t.content_id = %(content_id)s AND p.content_id = %(content_id)s AND p.fid = t.fid
+
+-- name: touched_features
+(
+    SELECT r.fid, r.geom
+    FROM {features} AS r
+    INNER JOIN library.touched_feature AS t ON t.content_id = {content} AND t.fid = r.fid
+    WHERE r.content_id = {content}
+)
 
 -- name: mark_ready
 UPDATE library.layer_content SET state = 'ready' WHERE id = %(content_id)s AND state = 'loaded'

@@ -297,3 +297,74 @@ def test_a_published_delta_cannot_change(connection: Connection, draft: int) -> 
             connection.execute(statement.encode(), (draft,))
     with pytest.raises(pg.RestrictViolation):
         put_feature(connection, draft, "7", {}, square(3))
+
+
+def drawn(connection: Connection, content_id: int, zoom: int) -> dict[tuple[int, int], Any]:
+    """What reading the tiles of a base zoom shows: the union of the pieces of each tile."""
+    found = connection.execute(
+        "SELECT x, y, ST_AsBinary(ST_Union(geom)) FROM reading.tile_piece"
+        " WHERE content_id = %s AND base_zoom = %s GROUP BY x, y",
+        (content_id, zoom),
+    ).fetchall()
+    return {(x, y): shapely.from_wkb(wkb) for x, y, wkb in found}
+
+
+@pytest.mark.parametrize("edit_rows", [False, True])
+@pytest.mark.parametrize(
+    ("layer_id", "shape", "attributes"),
+    [
+        ("planned_landuse", lambda n, side: square(n, side), {"landuse_code": "0101"}),
+        ("current_landuse", lambda n, side: square(n, side * 20), {"landuse_code": "0301"}),
+        ("highway", lambda n, side: square(n, side).exterior, {}),
+        ("town_place", lambda n, side: square(n, side).centroid, {}),
+    ],
+)
+def test_a_delta_draws_what_the_whole_content_would(
+    connection: Connection, layer_id: str, shape: Any, attributes: dict[str, str], edit_rows: bool
+) -> None:
+    def whole(shapes: dict[int, shapely.Geometry], first: int = 1) -> int:
+        content_id = create_content(connection, layer_id)
+        load_arrays(
+            connection, content_id, list(shapes.values()),
+            {name: [value] * len(shapes) for name, value in attributes.items()}, first,
+            feature_ids=[f"F{n}" for n in shapes],
+        )  # fmt: skip
+        finish_content(connection, content_id, coverage=REGION)
+        build_pieces(connection, content_id)
+        return content_id
+
+    before = {n: shape(n, 0.01) for n in range(60)}
+    changed = {7: shape(7, 0.004), 8: shape(8, 0.006), 70: shape(70, 0.01)}
+    base = whole(before)
+    delta = create_delta(connection, base)
+    if edit_rows:
+        finish_content(connection, delta)
+        build_pieces(connection, delta)
+        for number, geometry in changed.items():
+            put_feature(connection, delta, f"F{number}", attributes, shapely.Point(109, 19))  # type: ignore[arg-type]
+            put_feature(connection, delta, f"F{number}", attributes, geometry)
+        put_feature(connection, delta, "F99", attributes, shape(90, 0.01))
+        remove_feature(connection, delta, "F99")
+        remove_feature(connection, delta, "F20")
+    else:
+        hide(connection, delta, [8, 9, 21])
+        load_arrays(
+            connection, delta, list(changed.values()),
+            {name: [value] * 3 for name, value in attributes.items()}, 61,
+            feature_ids=[f"F{n}" for n in changed],
+        )  # fmt: skip
+        finish_content(connection, delta)
+    build_pieces(connection, delta)
+    del before[7], before[8], before[20]
+    expected = whole({**before, **changed})
+
+    assert seen(connection, delta).keys() == seen(connection, expected).keys()
+    for zoom in (13, 10, 7, 4):
+        found, wanted = drawn(connection, delta, zoom), drawn(connection, expected, zoom)
+        # The grid of a whole content begins at its own corner: by a cell, and by the few cells
+        # that join their neighbours, they may differ.
+        cell_m = {13: 0.001, 10: 0.001, 7: 153, 4: 1223}[zoom] * 2.1
+        assert found.keys() == wanted.keys()
+        for tile, geometry in wanted.items():
+            assert geometry.buffer(cell_m).contains(found[tile])
+            assert found[tile].buffer(cell_m).contains(geometry)

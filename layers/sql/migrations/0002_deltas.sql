@@ -41,12 +41,14 @@ CREATE TABLE library.mosaic_grid (
 );
 
 -- Whether a content cannot change any more: published, or another one stands on it. The share
--- lock makes an edit wait for a publish of its draft, and a publish for the edit.
+-- locks make an edit wait for a publish of its draft and for the making of pieces, and those for
+-- the edit.
 CREATE FUNCTION library.is_frozen(contents integer []) RETURNS boolean
 LANGUAGE plpgsql AS $$
 DECLARE
     edition_state text;
 BEGIN
+    PERFORM FROM library.layer_content AS c WHERE c.id = ANY(contents) FOR KEY SHARE;
     IF EXISTS (
         SELECT FROM library.layer_content AS d WHERE d.base_id = ANY(contents)
     ) THEN
