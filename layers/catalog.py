@@ -14,6 +14,8 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from layers.crs import check_transformation
+from layers.datum import Transformation
 from layers.errors import BadConfiguration, NotFound
 from layers.text import Text
 
@@ -166,6 +168,8 @@ class Catalog(_Model):
 
     plans: tuple[Plan, ...]
     code_lists: tuple[CodeList, ...]
+    transformations: tuple[Transformation, ...] = ()
+    """Stated changes of datum (``config/transformations``); an import names one of them."""
 
     @model_validator(mode="after")
     def _names_are_unique_and_known(self) -> "Catalog":
@@ -219,22 +223,53 @@ class Catalog(_Model):
         """The code list of that id."""
         return next(code_list for code_list in self.code_lists if code_list.id == list_id)
 
+    def transformation(self, transformation_id: str) -> Transformation:
+        """The stated transformation of that id, or ``NotFound`` with those there are."""
+        for one in self.transformations:
+            if one.id == transformation_id:
+                return one
+        names = ", ".join(one.id for one in self.transformations if one.enabled)
+        raise NotFound(
+            f"There is no transformation '{transformation_id}'. Registered: {names or 'none'}.",
+            f"没有登记坐标转换“{transformation_id}”。已登记：{names or '无'}。",
+            code="unknown-transformation",
+        )
+
     def code_list_of_scheme(self, scheme: str) -> CodeList | None:
         """The code list that a feature's ``code_scheme`` names, if it is here."""
         return next((one for one in self.code_lists if one.scheme == scheme), None)
 
 
 def load_catalog(config_dir: Path) -> Catalog:
-    """Read ``layers/*.yml`` and ``codes/*.csv``; ``BadConfiguration`` names file and key."""
+    """Read ``layers``, ``codes`` and ``transformations``; ``BadConfiguration`` names the key."""
     plans = []
     for path in sorted((config_dir / "layers").glob("*.yml")):
         plans.append(_read(path, Plan, yaml.safe_load(path.read_text("utf-8"))))
     plans.sort(key=lambda plan: (plan.rank, plan.id))
     code_lists = [_read_code_list(path) for path in sorted((config_dir / "codes").glob("*.csv"))]
     try:
-        return Catalog(plans=tuple(plans), code_lists=tuple(code_lists))
+        return Catalog(
+            plans=tuple(plans),
+            code_lists=tuple(code_lists),
+            transformations=_read_transformations(config_dir / "transformations"),
+        )
     except ValidationError as error:
         raise _configuration_error(config_dir / "layers", error) from error
+
+
+def _read_transformations(folder: Path) -> tuple[Transformation, ...]:
+    found: list[Transformation] = []
+    for path in sorted(folder.glob("*.yml")):
+        one = check_transformation(
+            _read(path, Transformation, yaml.safe_load(path.read_text("utf-8")))
+        )
+        if any(other.id == one.id for other in found):
+            raise BadConfiguration(
+                f"{path.name}: the transformation {one.id} is registered twice.",
+                f"{path.name}：坐标转换 {one.id} 重复登记。",
+            )
+        found.append(one)
+    return tuple(found)
 
 
 def _read_code_list(path: Path) -> CodeList:

@@ -6,7 +6,7 @@ betrays a datum error or GCJ-02 coordinates, both invisible in the numbers thems
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,13 +15,14 @@ import numpy.typing as npt
 import shapely
 
 from layers.crs import Box, Crs, GeometryArray, LocalPlane, parse_crs, to_storage, zone_code
-from layers.crs_families import DatumFamily, ZoneWidth
+from layers.crs_families import DatumFamily, ZoneWidth, neighbour_zone
 from layers.errors import CrsRefused
 from layers.text import Text
 
 FloatArray = npt.NDArray[np.float64]
 
 _FITS: Final = 0.8
+_NOTHING: Final = 0.05
 _LARGEST_DEG: Final = 360.0
 _ZONE_FORMS: Final[tuple[tuple[ZoneWidth, bool], ...]] = ((3, True), (3, False), (6, True))
 """Zone width and prefix; a 6-degree zone without prefix has the numbers of a 3-degree one."""
@@ -140,6 +141,44 @@ def share_inside(points: FloatArray, crs: Crs, region: Box) -> float:
         & (moved[:, 1] <= north)
     )
     return float(inside.mean())
+
+
+@dataclass(frozen=True, slots=True)
+class OnLand:
+    """Which share (0..1) of a content lies on the administrative divisions, and moved by a zone."""
+
+    as_read: float
+    by_steps: Mapping[int, float]
+    """The same with all longitudes moved by a number of 3-degree zones."""
+
+    def likely_steps(self) -> int | None:
+        """The zones by which it was read wrongly: nothing on land now, nearly all of it then."""
+        if self.as_read > _NOTHING or not self.by_steps:
+            return None
+        steps, share = max(self.by_steps.items(), key=lambda pair: pair[1])
+        return steps if share >= _FITS else None
+
+
+def wrong_zone(on_land: OnLand, code: str) -> Text | None:
+    """What to say where a neighbouring zone would bring a content from the sea onto land.
+
+    Numbers without a zone prefix fit any zone: read in the wrong one they lie 3 degrees off,
+    which can still be inside the region's box.
+    """
+    steps = on_land.likely_steps()
+    if steps is None:
+        return None
+    other = neighbour_zone(code, steps)
+    share = on_land.by_steps[steps]
+    degrees = 3 * steps
+    return Text(
+        zh=f"按 {code} 读取时图形几乎都不在行政区划范围内；中央经线相差 {degrees:+d}° 时 "
+        f"{share:.0%} 在范围内，疑为带号（中央经线）错误"
+        + (f"，可能应为 {other}。" if other else "。"),
+        en=f"Read as {code} hardly anything lies on the administrative divisions; with a central "
+        f"meridian {degrees:+d} degrees from it {share:.0%} would: a wrong zone is likely"
+        + (f", perhaps {other}." if other else "."),
+    )
 
 
 @dataclass(frozen=True, slots=True)

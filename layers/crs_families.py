@@ -64,6 +64,22 @@ def zone_code(family: DatumFamily, width: ZoneWidth, zone: int, *, prefixed: boo
     return f"EPSG:{codes[width, prefixed] + zone}"
 
 
+def neighbour_zone(code: str, steps: int) -> str | None:
+    """The 3-degree zone some steps further east, in the same form; None if ``code`` is no such.
+
+    >>> neighbour_zone("EPSG:4546", -1)
+    'EPSG:4545'
+    """
+    if not code.startswith("EPSG:") or not code[5:].isdigit():
+        return None
+    number = int(code[5:])
+    for family, forms in _ZONE_CODES.items():
+        for (width, prefixed), offset in forms.items():
+            if width == 3 and number - offset in _ZONES[3]:
+                return zone_code(family, 3, number - offset + steps, prefixed=prefixed)
+    return None
+
+
 def family_of(crs: pyproj.CRS, text: str) -> DatumFamily | None:
     """The datum's family, None = none of ours; ``CrsRefused`` where the definition contradicts.
 

@@ -1,7 +1,7 @@
 """The report of an import: what was read, accepted, mended, refused, and why."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -40,6 +40,13 @@ class ImportReport:
     encoding: str | None
     source_crs: str
     content_sha256: str
+    datum: Mapping[str, Any] = field(default_factory=dict)
+    """How the coordinates came to CGCS2000 (``layers.crs.Crs.statement``)."""
+
+    @property
+    def added_accuracy_m(self) -> float:
+        """What that adds to the layer's own standard deviation, in metres."""
+        return float(self.datum.get("accuracy_m", 0.0))
 
     def to_json(self) -> dict[str, Any]:
         """The report as the command line and the service give it."""
@@ -62,6 +69,7 @@ class ImportReport:
                 "format": self.format,
                 "encoding": self.encoding,
                 "crs": self.source_crs,
+                **self.datum,
             },
             "content_sha256": self.content_sha256,
         }
@@ -89,6 +97,7 @@ def report_of(
         encoding=result.encoding,
         source_crs=result.source_crs,
         content_sha256=result.content_sha256,
+        datum=result.datum,
     )
 
 

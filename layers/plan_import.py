@@ -8,6 +8,7 @@ folder of a dead process, which it removes.
 
 import datetime
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -28,6 +29,7 @@ from layers.catalog import Catalog, Layer, Plan
 from layers.crs import Box
 from layers.crs_diagnosis import Shift, find_shift
 from layers.database import Connection, statements
+from layers.datum import Transformation
 from layers.errors import BadInput, BadParameter
 from layers.field_map import FieldMap, load_field_map
 from layers.import_coverage import CoverageChoice, coverage_kind, coverage_of
@@ -49,6 +51,7 @@ from layers.import_rows import (
     read_into_files,
 )
 from layers.sandbox import Sandbox
+from layers.zone_check import zone_issue
 
 Progress = Callable[[str, float], None]
 
@@ -85,6 +88,8 @@ def import_file(
     field_maps_dir: Path | None = None,
     source_crs: str | None = None,
     source_layer: str | None = None,
+    transformation: Transformation | str | None = None,
+    convert_obfuscated: bool = False,
     coverage: CoverageChoice | shapely.Geometry | None = None,
     repair: bool = False,
     progress: Progress = lambda _what, _share: None,
@@ -98,11 +103,15 @@ def import_file(
     overrides what the catalogue says about the layer: ``region``, ``features``, or a lon/lat
     polygon; the boxes of refused rows are always taken out, so that a refused feature's place
     is "no data" and never "no conflict". Where it is None and rows without a known place were
-    refused, the whole content has no coverage. Refused without network isolation unless
+    refused, the whole content has no coverage. ``transformation`` is a stated change of datum or
+    the id of a registered one; ``convert_obfuscated`` admits gcj02 and bd09 as ``source_crs``,
+    which leaves a blocking issue. Refused without network isolation unless
     ``allow_network``.
     """
     plan, layer = _target(catalog, plan_id, layer_id)
     chosen_map = _field_map(field_map, field_maps_dir)
+    if isinstance(transformation, str):
+        transformation = catalog.transformation(transformation)
     kind = coverage_kind(layer, coverage, region_bbox)
     if not (allow_network or sandbox.network_isolated):
         raise BadInput(
@@ -123,6 +132,8 @@ def import_file(
                 field_map=chosen_map,
                 source_crs=source_crs,
                 source_layer=source_layer,
+                transformation=transformation,
+                convert_obfuscated=convert_obfuscated,
                 region=region_bbox,
                 repair=repair,
                 union_features=kind == "features" and layer.geometry == "polygon",
@@ -140,11 +151,12 @@ def import_file(
                 return report
             area = coverage_of(
                 kind, coverage, region_bbox, result.features_union, result.refused_boxes,
-                accuracy_m=layer.accuracy_m, unplaced=result.unplaced,
+                accuracy_m=math.hypot(layer.accuracy_m, result.added_accuracy_m),
+                unplaced=result.unplaced,
             )  # fmt: skip
             progress("store", _READING_SHARE)
             report = _store(
-                connection, plan, report, content_id, valid_from, job_dir, area, witness
+                connection, catalog, plan, report, content_id, valid_from, job_dir, area, witness
             )
         except BaseException:
             _drop_quietly(connection, content_id)
@@ -179,6 +191,7 @@ def _field_map(value: FieldMap | Path | str | None, folder: Path | None) -> Fiel
 
 def _store(
     connection: Connection,
+    catalog: Catalog,
     plan: Plan,
     report: ImportReport,
     content_id: int,
@@ -195,8 +208,13 @@ def _store(
         contents.load_rows(connection, content_id, job_dir / ROWS_FILE)
         _copy_file(connection, "copy_source_rows", job_dir / SOURCE_ROWS_FILE)
         found = _against_force(connection, report, content_id, valid_from)
+        zone = zone_issue(connection, catalog, content_id, report.source_crs, valid_from)
+        found += [zone] if zone is not None else []
         report = replace(with_issues(report, found), edition=edition_id, content=content_id)
         _copy_issues(connection, content_id, [*load_issues(job_dir / ISSUES_FILE), *found])
+        connection.execute(
+            _SQL["add_accuracy"], {"content_id": content_id, "added_m": report.added_accuracy_m}
+        )
         contents.finish_content(
             connection,
             content_id,

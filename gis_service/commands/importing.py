@@ -20,7 +20,15 @@ def import_plan(
     plan: Annotated[str, typer.Option(help="Plan id, see: plans list")],
     layer: Annotated[str | None, typer.Option(help="Layer id, if the plan has several.")] = None,
     map: Annotated[str | None, typer.Option(help="Field map: a file or a name.")] = None,
-    source_crs: Annotated[str | None, typer.Option(help="CRS if the file states none.")] = None,
+    source_crs: Annotated[
+        str | None, typer.Option(help="CRS if the file states none: a code, WKT or a .wkt file.")
+    ] = None,
+    transformation: Annotated[
+        str | None, typer.Option(help="Stated change of datum (config/transformations).")
+    ] = None,
+    convert_obfuscated: Annotated[
+        bool, typer.Option(help="Convert gcj02/bd09 all the same; never for statutory use.")
+    ] = False,
     source_layer: Annotated[str | None, typer.Option(help="Layer inside the file.")] = None,
     valid_from: Annotated[str | None, typer.Option(help="First day in force; today.")] = None,
     coverage: Annotated[str | None, typer.Option(help="region, features or a file.")] = None,
@@ -34,6 +42,7 @@ def import_plan(
     """
     from gis_service import start
     from gis_service.commands.coverage import read_choice
+    from gis_service.commands.source_crs import crs_text
     from gis_service.library import today
     from gis_service.routes.requests import calendar_day
     from layers.catalog import load_catalog
@@ -67,7 +76,9 @@ def import_plan(
             layer_id=layer,
             field_map=map,
             field_maps_dir=settings.config_dir / "field_maps",
-            source_crs=source_crs,
+            source_crs=crs_text(source_crs),
+            transformation=transformation,
+            convert_obfuscated=convert_obfuscated,
             source_layer=source_layer,
             valid_from=first_day,
             coverage=read_choice(sandbox, coverage),

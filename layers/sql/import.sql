@@ -66,6 +66,32 @@ CROSS JOIN vanished
 CROSS JOIN library.layer_content AS c
 WHERE c.id = %(content_id)s
 
+-- name: on_land
+-- Which share of a sample of the new content lies where the administrative divisions have data,
+-- as read and with its longitudes moved by whole 3-degree zones.
+SELECT
+    moved.steps,
+    avg((EXISTS (
+        SELECT FROM library.coverage_piece AS p
+        WHERE
+            p.content_id = ANY(%(land)s::integer [])
+            AND ST_Intersects(p.geom, ST_Translate(a.c, 3 * moved.steps, 0))
+    ))::integer)::double precision AS share
+FROM (
+    SELECT ST_PointOnSurface(f.geom) AS c
+    FROM {features} AS f
+    ORDER BY hashtext(f.feature_id)
+    LIMIT 500
+) AS a
+CROSS JOIN (VALUES (-1), (0), (1)) AS moved (steps)
+GROUP BY moved.steps
+
+-- name: add_accuracy
+-- A change of datum adds its own variance to the layer's.
+UPDATE library.layer_content
+SET accuracy_m = sqrt(accuracy_m ^ 2 + %(added_m)s ^ 2)
+WHERE id = %(content_id)s AND state = 'loading'
+
 -- name: copy_source_rows
 COPY library.source_feature (content_id, fid, source_crs, geom_wkb, attributes)
 FROM STDIN (FORMAT binary)
@@ -73,3 +99,58 @@ FROM STDIN (FORMAT binary)
 -- name: copy_issues
 COPY library.import_issue (content_id, source_row, field, value, code, severity, reason)
 FROM STDIN
+
+-- name: copy_source_chunks
+COPY library.source_chunk (
+    content_id, chunk, first_fid, last_fid, source_crs, fids, digests, noted, body
+)
+FROM STDIN (FORMAT binary)
+
+-- name: chunks_of_fid
+SELECT c.source_crs, c.body
+FROM library.source_chunk AS c
+INNER JOIN reading.content_part AS p ON p.part_id = c.content_id
+WHERE
+    p.content_id = %(content_id)s AND c.first_fid <= %(fid)s AND c.last_fid >= %(fid)s
+    -- A row that the content does not hold (any more) is not given.
+    AND EXISTS (
+        SELECT FROM reading.feature AS f
+        WHERE f.content_id = %(content_id)s AND f.fid = %(fid)s
+    )
+
+-- name: single_source_row
+SELECT s.source_crs, s.geom_wkb, s.attributes
+FROM reading.source_feature AS s
+WHERE s.content_id = %(content_id)s AND s.fid = %(fid)s
+
+-- name: digests_of_content
+SELECT c.fids, c.digests, c.noted
+FROM library.source_chunk AS c
+INNER JOIN reading.content_part AS p ON p.part_id = c.content_id
+WHERE p.content_id = %(content_id)s
+ORDER BY c.content_id, c.chunk
+
+-- name: fids_of_content
+SELECT string_agg(int8send(f.fid), ''::bytea) AS fids
+FROM reading.feature AS f
+WHERE f.content_id = %(content_id)s
+
+-- name: copy_chunks_of_base
+-- A delta that becomes whole no longer stands on its base: it takes the rows as they came along.
+INSERT INTO library.source_chunk (
+    content_id, chunk, first_fid, last_fid, source_crs, fids, digests, noted, body
+)
+SELECT
+    %(content_id)s,
+    c.chunk + 1 + coalesce(
+        (SELECT max(o.chunk) FROM library.source_chunk AS o WHERE o.content_id = %(content_id)s), -1
+    ),
+    c.first_fid,
+    c.last_fid,
+    c.source_crs,
+    c.fids,
+    c.digests,
+    c.noted,
+    c.body
+FROM library.source_chunk AS c
+WHERE c.content_id = %(from_id)s
