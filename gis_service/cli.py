@@ -16,7 +16,16 @@ from typing import Final
 import typer
 from pydantic import ValidationError
 
-from gis_service.commands import checking, importing, plans, rules, serving, verifying
+from gis_service.commands import (
+    checking,
+    importing,
+    plans,
+    rules,
+    serving,
+    sources,
+    verifying,
+    working,
+)
 from gis_service.commands.terminal import complain, language
 from layers.errors import GisError
 
@@ -39,6 +48,9 @@ app.command()(importing.withdraw)
 app.command()(checking.check)
 app.command(name="verify")(verifying.verify_report)
 app.add_typer(rules.app, name="rules")
+app.command()(working.worker)
+app.add_typer(working.app, name="jobs")
+app.add_typer(sources.app, name="sources")
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from gis_service.jobs.schema import install_queue
 from gis_service.local_postgis import running_cluster
 from gis_service.settings import Settings, load_service_config
 from layers.catalog import load_catalog
@@ -38,6 +39,7 @@ def database(settings: Settings, say: Callable[[str], None]) -> Iterator[str]:
         with connect(dsn) as connection:
             for name in migrate(connection):
                 say(f"migration {name}")
+            install_queue(connection)
             sync_catalog(connection, load_catalog(settings.config_dir))
         yield dsn
 

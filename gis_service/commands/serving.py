@@ -8,13 +8,16 @@ import time
 import urllib.error
 import urllib.request
 from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from gis_service.commands.terminal import language, progress_bar, say, show, show_json
 from gis_service.settings import Settings, load_service_config
 from layers.errors import Unavailable
+
+if TYPE_CHECKING:
+    from gis_service.jobs.supervisor import WorkerSupervisor
 
 _UP_WITHIN_S: Final = 120.0
 
@@ -34,6 +37,7 @@ def serve(
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, max=64, help="Server processes.")] = None,
     demo: Annotated[bool, typer.Option(help="Load the demo into an empty library.")] = True,
+    worker: Annotated[bool, typer.Option(help="Run a job worker beside the service.")] = True,
 ) -> None:
     """Start the service (and the embedded PostGIS); loads the demo into an empty library.
 
@@ -44,6 +48,7 @@ def serve(
     from granian.log import LogLevels
 
     from gis_service import start
+    from gis_service.jobs.supervisor import worker_beside
 
     began = time.monotonic()
     settings = _with_options(host, port, workers)
@@ -51,21 +56,30 @@ def serve(
     with start.database(settings, say) as dsn:
         if demo and start.is_empty(dsn):
             _build_demo(settings, dsn, DemoScale.small)
+        jobs = _worker_for(settings, dsn) if worker else None
         start.hand_down(settings, dsn)
         threading.Thread(target=_announce, args=(settings, began), daemon=True).start()
         # Workers begin afresh: a forked one would share this process's sockets and threads.
         multiprocessing.set_start_method("spawn", force=True)
-        Granian(
-            "gis_service.serving:make_app",
-            factory=True,
-            address=settings.host,
-            port=settings.port,
-            interface=Interfaces.ASGI,
-            workers=settings.workers,
-            websockets=False,
-            log_access=False,
-            log_level=LogLevels.warning,
-        ).serve()
+        with worker_beside(jobs):
+            Granian(
+                "gis_service.serving:make_app",
+                factory=True,
+                address=settings.host,
+                port=settings.port,
+                interface=Interfaces.ASGI,
+                workers=settings.workers,
+                websockets=False,
+                log_access=False,
+                log_level=LogLevels.warning,
+            ).serve()
+
+
+def _worker_for(settings: Settings, dsn: str) -> "WorkerSupervisor":
+    """A job worker with the owner's address of the database; starts when the service is up."""
+    from gis_service.jobs.supervisor import WorkerSupervisor
+
+    return WorkerSupervisor(dsn, when_up=lambda: _is_up(_local_address(settings)))
 
 
 def _with_options(host: str | None, port: int | None, workers: int | None) -> Settings:
@@ -90,8 +104,7 @@ def _refuse_taken_port(settings: Settings) -> None:
 
 def _announce(settings: Settings, began: float) -> None:
     """Say where the service is once it answers, and show it working on one sample site."""
-    local = "localhost" if settings.host in ("127.0.0.1", "0.0.0.0", "::") else settings.host
-    address = f"http://{local}:{settings.port}"
+    address = _local_address(settings)
     if not _is_up(address):
         return
     show(f"\n{address}   ({time.monotonic() - began:.1f} s)")
@@ -101,6 +114,11 @@ def _announce(settings: Settings, began: float) -> None:
             _show_sample_verdict(address, samples[0])
     except OSError:
         return  # stopped meanwhile
+
+
+def _local_address(settings: Settings) -> str:
+    local = "localhost" if settings.host in ("127.0.0.1", "0.0.0.0", "::") else settings.host
+    return f"http://{local}:{settings.port}"
 
 
 def _is_up(address: str) -> bool:
