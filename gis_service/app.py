@@ -15,7 +15,7 @@ from gis_service.library import Library
 from gis_service.ogc import OgcFrame
 from gis_service.pictures import Pictures
 from gis_service.problems import HANDLERS, problem
-from gis_service.routes import checks, collections, editions, identify, maps, pages
+from gis_service.routes import checks, collections, editions, exports, identify, maps, pages
 from layers.text import Text
 
 _REQUESTS: Final = Counter("gis_requests_total", "Requests", ["route", "status"])
@@ -39,6 +39,7 @@ def create_app(library: Library, lifespan: Lifespan[Starlette] | None = None) ->
             *maps.ROUTES,
             *editions.ROUTES,
             *identify.ROUTES,
+            *exports.ROUTES,
             *collections.ROUTES,
             *checks.ROUTES,
         ],

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from gis_service.commands import (
     checking,
+    exporting,
     importing,
     plans,
     rules,
@@ -43,6 +44,7 @@ app.command()(serving.serve)
 app.command(name="demo")(serving.build_demo)
 app.add_typer(plans.app, name="plans")
 app.command(name="import")(importing.import_plan)
+app.command(name="export")(exporting.export_layer)
 app.command()(importing.publish)
 app.command()(importing.withdraw)
 app.command()(checking.check)

@@ -62,6 +62,7 @@ class Limits(_Model):
     submission_bytes: int
     import_bytes: int
     page_features: int
+    export_features: int
     check_deadline_s: float
     reader_deadline_s: float
     statement_deadline_s: float
