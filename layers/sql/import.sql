@@ -13,7 +13,7 @@ FROM (
 ) AS a
 INNER JOIN LATERAL (
     SELECT ST_Centroid(f.geom) AS c
-    FROM library.feature AS f
+    FROM reading.feature AS f
     WHERE f.content_id = %(content_id)s AND f.feature_id = a.feature_id
 ) AS b ON true
 
@@ -26,7 +26,7 @@ WITH before AS (
         sum(f.area_m2) AS area_m2,
         sum(ST_Length(f.geom)) AS length_deg,
         ST_Extent(f.geom)::geometry AS extent
-    FROM library.feature AS f
+    FROM reading.feature AS f
     WHERE f.content_id = %(content_id)s
 ),
 
@@ -41,7 +41,7 @@ after AS (
 
 vanished AS (
     SELECT count(*) AS features
-    FROM library.feature AS f
+    FROM reading.feature AS f
     WHERE
         f.content_id = %(content_id)s
         AND NOT EXISTS (
@@ -72,7 +72,7 @@ WHERE c.id = %(content_id)s
 SELECT
     moved.steps,
     avg((EXISTS (
-        SELECT FROM library.coverage_piece AS p
+        SELECT FROM reading.coverage_piece AS p
         WHERE
             p.content_id = ANY(%(land)s::integer [])
             AND ST_Intersects(p.geom, ST_Translate(a.c, 3 * moved.steps, 0))
