@@ -146,7 +146,9 @@ def edition_version(connection: Connection, edition_id: int) -> EditionVersion:
     """An edition with its contents, or ``NotFound``."""
     found = row(connection, _SQL["edition"], edition_id=edition_id)
     if found is None:
-        raise NotFound(f"There is no edition {edition_id}.", f"没有版本 {edition_id}。")
+        raise NotFound(
+            f"There is no edition {edition_id}.", f"没有版本 {edition_id}。", code="no-edition"
+        )
     contents = rows(connection, _SQL["contents_of_version"], edition_id=edition_id)
     return EditionVersion(
         **found,
@@ -319,7 +321,7 @@ def _composed(statement: str, pair: Comparable) -> sql.Composed:
 
 def _rows_of(version: LayerVersion | None) -> sql.Composable:
     if version is None:
-        return sql.SQL("(SELECT * FROM library.feature WHERE false)")
-    return sql.SQL("(SELECT * FROM library.feature WHERE content_id = {})").format(
+        return sql.SQL("(SELECT * FROM reading.feature WHERE false)")
+    return sql.SQL("(SELECT * FROM reading.feature WHERE content_id = {})").format(
         sql.Literal(version.content_id)
     )
