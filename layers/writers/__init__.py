@@ -12,6 +12,7 @@ from typing import Final
 
 from layers.crs import Crs
 from layers.errors import BadParameter
+from layers.writers.boundary_txt import write_boundary_txt
 from layers.writers.dxf import write_dxf
 from layers.writers.gdal_files import write_geopackage, write_shapefile
 from layers.writers.geojson import write_geojson
@@ -44,6 +45,7 @@ _WRITERS: Final[dict[FileFormat, Callable[[FeatureTable, Path, Crs], Written]]] 
     "geojson": write_geojson,
     "shapefile": write_shapefile,
     "dxf": write_dxf,
+    "boundary-txt": write_boundary_txt,
 }
 _SHORT_NAMES: Final[dict[str, FileFormat]] = {
     "gpkg": "geopackage",
