@@ -15,7 +15,7 @@ from layers.errors import GisError, Unavailable
 def main() -> int:
     """Work until told to stop; the exit code tells the parent whether that is what happened."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    stop_with_parent(sys.stdin.buffer)
+    stop_with_parent(sys.stdin.fileno())
     settings = Settings()
     try:
         if settings.database_url is None:

@@ -7,7 +7,7 @@ import signal
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import IO, Any, Final
+from typing import Any, Final
 
 from procrastinate import App
 
@@ -99,11 +99,12 @@ def _end_later(seconds: float) -> threading.Timer:
     return timer
 
 
-def stop_with_parent(pipe: IO[bytes]) -> None:
+def stop_with_parent(pipe: int) -> None:
     """Stop this process, gently, when the other end of the pipe goes: however the parent died."""
 
     def wait() -> None:
-        while pipe.read(1):
+        # Below Python's buffers, whose locks the interpreter wants at its end.
+        while os.read(pipe, 1):
             pass
         os.kill(os.getpid(), signal.SIGTERM)
 
