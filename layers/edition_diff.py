@@ -1,6 +1,7 @@
 """What changed between two editions of a plan, or between a draft and an edition.
 
-Layers that both editions have from one content cost nothing. Others are compared by feature id in
+Layers that both editions have from one content cost nothing, and of contents that stand on one base
+(``layers.deltas``) only the rows that differ from it are read. Others are compared by feature id in
 one hash join inside the database; where the ids are row numbers they are no names, and features
 are matched by equal geometry instead (``matched_by``): one whose shape changed then counts as
 removed and added. Nothing of this measures geometry: areas are those stored with the features,
@@ -40,6 +41,14 @@ class LayerVersion:
     ids_known: bool
     """The import said where its ids come from; of other contents the rows are asked."""
     carried_over: bool
+    base_id: int | None = None
+    """The content that a delta stands on."""
+    feature_count: int | None = None
+
+    @property
+    def root(self) -> int:
+        """The whole content that the rows stand on; itself unless it is a delta."""
+        return self.content_id if self.base_id is None else self.base_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +87,13 @@ class Comparable:
             return True
         digests = {self.before.content_sha256, self.after.content_sha256}
         return len(digests) == 1 and None not in digests
+
+    @property
+    def related(self) -> bool:
+        """Both stand on one content: what neither of them changed need not be read."""
+        if self.before is None or self.after is None:
+            return False
+        return self.before.root == self.after.root
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +177,8 @@ def edition_version(connection: Connection, edition_id: int) -> EditionVersion:
                 ids_generated=content["ids_generated"],
                 ids_known=content["ids_known"],
                 carried_over=content["carried_over"],
+                base_id=content["base_id"],
+                feature_count=content["feature_count"],
             )
             for content in contents
             if content["state"] != "loading"
@@ -196,18 +214,30 @@ def _comparable(
     connection: Connection, layer: Layer, before: EditionVersion, after: EditionVersion
 ) -> Comparable:
     sides = (before.layers.get(layer.id), after.layers.get(layer.id))
-    both = [side for side in sides if side is not None]
-    one_content = len({side.content_id for side in both}) < len(both)
-    numbered = not one_content and any(_are_row_numbers(connection, side) for side in both)
+    numbered = any(_are_row_numbers(connection, side) for side in _imported(*sides))
     ignored = (layer.id_attribute,) if numbered and layer.id_attribute else ()
     return Comparable(layer.id, *sides, "geometry" if numbered else "feature_id", ignored)
+
+
+def _imported(before: LayerVersion | None, after: LayerVersion | None) -> list[LayerVersion]:
+    """The sides whose ids have to be asked for.
+
+    None of one content. Of two that stand on one base the deltas that were imported: who edits
+    features of a draft keeps their ids, whatever the ids of the base once came from.
+    """
+    sides = [side for side in (before, after) if side is not None]
+    if len({side.content_id for side in sides}) < len(sides):
+        return []
+    if len(sides) == 2 and sides[0].root == sides[1].root:
+        return [side for side in sides if side.base_id is not None and side.ids_known]
+    return sides
 
 
 def _are_row_numbers(connection: Connection, version: LayerVersion) -> bool:
     """Whether feature ids are row numbers: by the import's word, else by the rows themselves."""
     if version.ids_known:
         return version.ids_generated
-    statement = sql.SQL(_SQL["ids_are_row_numbers"]).format(after=_rows_of(version))
+    statement = sql.SQL(_SQL["ids_are_row_numbers"]).format(after=_all_rows(version))
     found = connection.execute(statement).fetchone()
     return bool(found and found[0])
 
@@ -222,9 +252,14 @@ def compare(connection: Connection, pair: Comparable, *, kept: int = KEPT) -> La
         ).fetchall()
     listed = found.pop("listed")
     changed_attributes = found.pop("changed_attributes")
+    totals = {name: value or 0 for name, value in found.items()}
+    if pair.related and pair.before is not None:
+        before = pair.before.feature_count or 0
+        totals |= {"features_before": before, "area_m2_before": None, "area_m2_after": None}
+        totals["features_after"] = before + totals["added"] - totals["removed"]
     return LayerDiff(
         pair,
-        {name: value or 0 for name, value in found.items()},
+        totals,
         changed_attributes,
         _coverage_differs(connection, pair),
         tuple(
@@ -314,14 +349,29 @@ def reshaped_pairs(connection: Connection, pair: Comparable) -> Iterator[list[tu
 
 
 def _composed(statement: str, pair: Comparable) -> sql.Composed:
-    sides = {"before": _rows_of(pair.before), "after": _rows_of(pair.after)}
+    if pair.related and pair.before is not None and pair.after is not None:
+        sides = {
+            "before": _differing_rows(pair.before, pair.after),
+            "after": _differing_rows(pair.after, pair.before),
+        }
+    else:
+        sides = {"before": _all_rows(pair.before), "after": _all_rows(pair.after)}
     changes = sql.SQL(_SQL[f"changes_by_{'id' if pair.matched_by == 'feature_id' else 'geometry'}"])
     return sql.SQL(_SQL[statement]).format(**sides, changes=changes.format(**sides))
 
 
-def _rows_of(version: LayerVersion | None) -> sql.Composable:
+def _all_rows(version: LayerVersion | None) -> sql.Composable:
     if version is None:
-        return sql.SQL("(SELECT * FROM reading.feature WHERE false)")
-    return sql.SQL("(SELECT * FROM reading.feature WHERE content_id = {})").format(
-        sql.Literal(version.content_id)
+        return sql.SQL(_SQL["no_rows"])
+    return sql.SQL(_SQL["all_rows"]).format(
+        content=sql.Literal(version.content_id),
+        parts=sql.Literal([version.content_id, version.root]),
+    )
+
+
+def _differing_rows(version: LayerVersion, other: LayerVersion) -> sql.Composable:
+    return sql.SQL(_SQL["differing_rows"]).format(
+        content=sql.Literal(version.content_id),
+        other=sql.Literal(other.content_id),
+        root=sql.Literal(version.root),
     )

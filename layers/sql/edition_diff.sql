@@ -233,7 +233,9 @@ SELECT
     c.accuracy_m,
     coalesce(c.import_report -> 'issue_counts' ? 'ids-generated', false) AS ids_generated,
     c.import_report ? 'issue_counts' AS ids_known,
-    el.carried_over
+    el.carried_over,
+    c.base_id,
+    c.feature_count
 FROM (
     SELECT own.layer_id, own.content_id, own.carried_over
     FROM library.edition_layer AS own
@@ -269,3 +271,34 @@ WHERE b.id = %(before)s AND a.id = %(after)s
 SELECT c.feature_count AS features
 FROM library.layer_content AS c
 WHERE c.id = %(content_id)s
+
+-- name: no_rows
+(
+    SELECT f.fid, f.feature_id, f.attributes, f.area_m2, f.geom
+    FROM library.feature AS f
+    WHERE false
+)
+
+-- name: all_rows
+(
+    SELECT f.fid, f.feature_id, f.attributes, f.area_m2, f.geom
+    FROM reading.feature AS f
+    WHERE f.content_id = {content} AND f.part_id = ANY({parts}::integer [])
+)
+
+-- name: differing_rows
+-- The rows of a content that another one of the same base does not share: its own, and those of
+-- the base that the other one hides.
+(
+    SELECT f.fid, f.feature_id, f.attributes, f.area_m2, f.geom
+    FROM library.feature AS f
+    WHERE f.content_id = {content} AND f.content_id <> {root}
+    UNION ALL
+    SELECT f.fid, f.feature_id, f.attributes, f.area_m2, f.geom
+    FROM library.hidden_feature AS theirs
+    INNER JOIN library.feature AS f ON f.content_id = {root} AND f.fid = theirs.fid
+    WHERE theirs.content_id = {other} AND NOT EXISTS (
+        SELECT FROM library.hidden_feature AS ours
+        WHERE ours.content_id = {content} AND ours.fid = theirs.fid
+    )
+)

@@ -257,3 +257,8 @@ WHERE e.id = %(edition_id)s AND (e.state <> 'draft' OR %(with_drafts)s::boolean)
 SELECT f.edition_id
 FROM library.in_force AS f
 WHERE f.plan_id = %(plan_id)s AND upper_inf(f.recorded) AND f.valid @> %(as_of)s::date
+
+-- name: draft_of_plan
+SELECT e.id
+FROM library.edition AS e
+WHERE e.plan_id = %(plan_id)s AND e.state = 'draft'

@@ -1,7 +1,7 @@
 """Differences between editions, held against plain Python and a published formula of area."""
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,8 +11,9 @@ from pyproj import Geod
 
 from layers.catalog import Catalog
 from layers.change_measuring import Measured, difference_areas, measure, measure_all
-from layers.contents import create_content, finish_content, load_arrays
+from layers.contents import create_content, create_delta, finish_content, load_arrays
 from layers.database import Connection
+from layers.deltas import put_feature, remove_feature
 from layers.edition_diff import (
     changed_names,
     changed_rows,
@@ -287,6 +288,58 @@ def test_editions_of_two_plans_are_not_compared(
     assert refused.value.code == "other-plan"
     with pytest.raises(NotFound):
         edition_version(connection, 987_654)
+
+
+def put_delta(connection: Connection, edition: int, change: Callable[[int], None]) -> int:
+    """An edition that stands on the content of another one."""
+    (base,) = connection.execute(
+        "SELECT content_id FROM library.edition_layer WHERE edition_id = %s AND layer_id = %s",
+        (edition, LAYER),
+    ).fetchone() or (0,)
+    content = create_delta(connection, base)
+    finish_content(connection, content)
+    draft = open_draft(connection, PLAN, valid_from=DAY + datetime.timedelta(500))
+    put_layer(connection, draft, LAYER, content)
+    change(content)
+    return publish(connection, PLAN, draft)
+
+
+def test_deltas_are_compared_by_the_rows_that_differ(
+    connection: Connection, catalog: Catalog, editions: Editions
+) -> None:
+    many = [(f"m{n}", box(n % 40, n // 40 + 1), {"landuse_code": "01"}) for n in range(200)]
+    before = editions({LAYER: [*BEFORE, *many]})
+
+    def change(content: int) -> None:
+        put_feature(connection, content, "b", {"landuse_code": "07", "name": "recoded"}, box(1))
+        put_feature(connection, content, "c", BEFORE[2][2], box(2, side=0.02))
+        remove_feature(connection, content, "e")
+        put_feature(connection, content, "f", {"landuse_code": "05"}, box(5))
+
+    after = put_delta(connection, before, change)
+    found = diffs(connection, catalog, before, after)[LAYER]
+    assert found.pair.related
+    expected = [("b", "attributes"), ("c", "geometry"), ("e", None), ("f", None)]
+    assert [(c.name, c.what) for c in found.listed] == expected
+    assert (found.totals["features_before"], found.totals["features_after"]) == (205, 205)
+    back = diffs(connection, catalog, after, before)[LAYER]
+    kinds = {c.name: c.kind for c in back.listed}
+    assert kinds == {"b": "changed", "c": "changed", "e": "added", "f": "removed"}
+
+    # Two deltas of one base, and a delta against a content that shares nothing.
+    def other(content: int) -> None:
+        put_feature(connection, content, "b", {"landuse_code": "08", "name": "recoded"}, box(1))
+
+    second = put_delta(connection, before, other)
+    between = diffs(connection, catalog, after, second)[LAYER]
+    assert between.pair.related
+    assert [c.name for c in between.listed] == ["b", "c", "e", "f"]
+    assert between.changed_attributes == {"landuse_code": 1}
+    apart = editions({LAYER: AFTER})
+    unrelated = diffs(connection, catalog, after, apart)[LAYER]
+    assert not unrelated.pair.related
+    assert unrelated.totals["removed"] == 200
+    assert unrelated.totals["features_before"] == 205
 
 
 def killer(count: int) -> shapely.Geometry:
