@@ -73,9 +73,7 @@ def make_source(kind: str, location: str, **more: Any) -> RegisteredSource:
 def room(tmp_path: Path) -> FetchRoom:
     folder = tmp_path / "room"
     folder.mkdir()
-    return FetchRoom(
-        folder, 50_000_000, secret=SECRETS.__getitem__, sleep=lambda _s: None
-    )
+    return FetchRoom(folder, 50_000_000, secret=SECRETS.__getitem__, sleep=lambda _s: None)
 
 
 @pytest.fixture
@@ -200,9 +198,7 @@ class Collection:
         chosen = self.features[offset : offset + limit]
         page: dict[str, Any] = {"type": "FeatureCollection", "features": chosen, "links": []}
         if self.matched is not None:
-            page["numberMatched"] = (
-                len(self.features) if self.matched == "true" else self.matched
-            )
+            page["numberMatched"] = len(self.features) if self.matched == "true" else self.matched
         following: str | None = None
         if offset + limit < len(self.features):
             crs = f"&crs={query['crs'][0]}" if "crs" in query else ""

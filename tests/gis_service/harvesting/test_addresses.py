@@ -144,9 +144,7 @@ def test_a_database_address_that_is_not_registered_is_not_dialled(
     dsn: str, canary: tuple[int, list[Any]]
 ) -> None:
     port, visitors = canary
-    with pytest.raises((BadInput, Unavailable)) as caught, open_postgres(
-        dsn.format(port=port), ()
-    ):
+    with pytest.raises((BadInput, Unavailable)) as caught, open_postgres(dsn.format(port=port), ()):
         pass
     assert "pw" not in str(caught.value)
     assert visitors == []

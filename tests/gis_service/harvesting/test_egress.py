@@ -224,8 +224,9 @@ def test_no_message_holds_a_secret(web: Any, source: Any, caplog: pytest.LogCapt
     ours = [r.getMessage() for r in caplog.records if r.name.startswith("gis_service")]
     assert ours
     assert not any(SECRET in message for message in ours)
-    with pytest.raises((BadInput, Unavailable)) as told, open_postgres(
-        f"postgresql://u:{SECRET}@127.0.0.1:1/x", ()
+    with (
+        pytest.raises((BadInput, Unavailable)) as told,
+        open_postgres(f"postgresql://u:{SECRET}@127.0.0.1:1/x", ()),
     ):
         pass
     assert SECRET not in f"{told.value!r} {told.value.text}"
