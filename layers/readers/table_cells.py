@@ -10,14 +10,13 @@ import re
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import openpyxl
 
-from layers.errors import BadParameter, LimitExceeded, UnreadableFile
+from layers.errors import GisError, LimitExceeded, UnreadableFile
 from layers.readers.geopackage import choose_layer
 from layers.readers.source import damaged
 from layers.readers.survey_text import lines_of, read_text
@@ -34,6 +33,7 @@ _DOCTYPE: Final = re.compile(
 _OVERLAP: Final = 16
 
 Row = tuple[Any, ...]
+NumberedRow = tuple[int, Row]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Cells:
     what: str
     encoding: str | None
     header: TableHeader
-    rows: list[tuple[int, Row]]
+    rows: list[NumberedRow]
 
 
 def read_cells(path: Path, sheet: str | None) -> Cells:
@@ -61,7 +61,7 @@ def _read_csv(path: Path, sheet: str | None) -> Cells:
     separator = separator_of(lines, "CSV")
     if separator is None:
         raise _no_header("CSV")
-    rows: list[tuple[int, Row]] = []
+    rows: list[NumberedRow] = []
     reader = csv.reader((line + "\n" for line in lines), delimiter=separator)
     try:
         for row in reader:
@@ -77,12 +77,19 @@ def _read_csv(path: Path, sheet: str | None) -> Cells:
 
 
 def _read_workbook(path: Path, sheet: str | None) -> Cells:
+    """What openpyxl cannot read is a damaged file, whatever it raises.
+
+    It is fed with foreign bytes and raises what comes along (KeyError, AttributeError, ...).
+    """
     check_workbook(path)
-    found: dict[str, tuple[TableHeader, list[tuple[int, Row]]]] = {}
-    for name, rows in _sheets(path, sheet):
-        header = find_header((row for _, row in rows[:50]), "XLSX")
-        if header is not None:
-            found[name] = (header, rows[header.row + 1 :])
+    try:
+        with warnings.catch_warnings(), path.open("rb") as file:
+            warnings.simplefilter("ignore")
+            found = _tables(file, sheet)
+    except (GisError, MemoryError):
+        raise
+    except Exception as error:
+        raise damaged("XLSX") from error
     if not found:
         raise _no_header("XLSX")
     name = choose_layer("XLSX", list(found), sheet)
@@ -90,32 +97,24 @@ def _read_workbook(path: Path, sheet: str | None) -> Cells:
     return Cells(name, "XLSX", None, header, rows)
 
 
-def _sheets(path: Path, wanted: str | None) -> Iterator[tuple[str, list[tuple[int, Row]]]]:
-    """Every sheet with its rows; what openpyxl cannot read is a damaged file, whatever it raises.
-
-    It is fed with foreign bytes and raises what comes along (KeyError, AttributeError, ...).
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
-            try:
-                if wanted is not None and wanted not in book.sheetnames:
-                    choose_layer("XLSX", book.sheetnames, wanted)
-                for sheet in book.worksheets:
-                    if wanted in (None, sheet.title) and sheet.sheet_state == "visible":
-                        sheet.reset_dimensions()
-                        yield sheet.title, _rows(sheet)
-            finally:
-                book.close()
-    except (BadParameter, LimitExceeded, UnreadableFile, MemoryError):
-        raise
-    except Exception as error:
-        raise damaged("XLSX") from error
+def _tables(file: BinaryIO, wanted: str | None) -> dict[str, tuple[TableHeader, list[NumberedRow]]]:
+    """The visible sheets that hold a coordinate table, or the wanted one."""
+    found: dict[str, tuple[TableHeader, list[NumberedRow]]] = {}
+    book = openpyxl.load_workbook(file, read_only=True, data_only=True, keep_links=False)
+    if wanted is not None:
+        choose_layer("XLSX", [sheet.title for sheet in book.worksheets], wanted)
+    for sheet in book.worksheets:
+        if wanted in (None, sheet.title) and sheet.sheet_state == "visible":
+            sheet.reset_dimensions()
+            rows = _rows(sheet)
+            header = find_header((row for _, row in rows), "XLSX")
+            if header is not None:
+                found[sheet.title] = (header, rows[header.row + 1 :])
+    return found
 
 
-def _rows(sheet: Any) -> list[tuple[int, Row]]:
-    rows: list[tuple[int, Row]] = []
+def _rows(sheet: Any) -> list[NumberedRow]:
+    rows: list[NumberedRow] = []
     for number, row in enumerate(sheet.iter_rows(max_col=_MOST_COLUMNS, values_only=True), 1):
         if number > _MOST_ROWS:
             raise _too_long("XLSX")
