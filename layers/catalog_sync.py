@@ -4,6 +4,7 @@ The views (``layer_view.<layer>``) show the features in force today with the att
 columns, for people who connect QGIS or SQL straight to PostGIS.
 """
 
+import hashlib
 from typing import Final, LiteralString
 
 from psycopg import sql
@@ -48,19 +49,21 @@ def sync_catalog(connection: Connection, catalog: Catalog) -> None:
 
 
 def _make_view(connection: Connection, layer: Layer) -> None:
-    """Rebuild the typed view where its columns changed; a view cannot drop a column in place."""
-    wanted = ["fid", "feature_id", *(a.name for a in layer.kept_attributes), "area_m2", "geom"]
-    present = [
-        name
-        for (name,) in connection.execute(
-            "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0"
-            " AND NOT attisdropped ORDER BY attnum",
-            (f"layer_view.{layer.id}",),
-        )
-    ]
-    if present == wanted:
-        return
+    """Rebuild the typed view where it changed; a view cannot drop a column in place."""
     name = sql.Identifier("layer_view", layer.id)
+    statement = _view_statement(name, layer)
+    digest = hashlib.sha256(statement.as_string().encode()).hexdigest()
+    found = connection.execute(
+        "SELECT obj_description(to_regclass(%s), 'pg_class')", (f"layer_view.{layer.id}",)
+    ).fetchone()
+    if found is not None and found[0] == digest:
+        return
+    connection.execute(sql.SQL("DROP VIEW IF EXISTS {}").format(name))
+    connection.execute(statement)
+    connection.execute(sql.SQL("COMMENT ON VIEW {} IS {}").format(name, sql.Literal(digest)))
+
+
+def _view_statement(name: sql.Identifier, layer: Layer) -> sql.Composed:
     columns = [
         sql.SQL("(f.attributes ->> {key})::{type} AS {name}").format(
             key=sql.Literal(attribute.name),
@@ -69,16 +72,13 @@ def _make_view(connection: Connection, layer: Layer) -> None:
         )
         for attribute in layer.kept_attributes
     ]
-    connection.execute(sql.SQL("DROP VIEW IF EXISTS {}").format(name))
-    connection.execute(
-        sql.SQL(
-            "CREATE VIEW {name} AS SELECT f.fid, f.feature_id, {columns} f.area_m2, f.geom"
-            " FROM library.layer_in_force AS l"
-            " INNER JOIN library.feature AS f ON f.content_id = l.content_id"
-            " WHERE l.layer_id = {layer}"
-        ).format(
-            name=name,
-            columns=sql.SQL("").join(column + sql.SQL(", ") for column in columns),
-            layer=sql.Literal(layer.id),
-        )
+    return sql.SQL(
+        "CREATE VIEW {name} AS SELECT f.fid, f.feature_id, {columns} f.area_m2, f.geom"
+        " FROM library.layer_in_force AS l"
+        " INNER JOIN reading.feature AS f ON f.content_id = l.content_id"
+        " WHERE l.layer_id = {layer}"
+    ).format(
+        name=name,
+        columns=sql.SQL("").join(column + sql.SQL(", ") for column in columns),
+        layer=sql.Literal(layer.id),
     )

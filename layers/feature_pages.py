@@ -7,7 +7,7 @@ Filters on attributes take names from the catalogue only; values are always boun
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, LiteralString
 
@@ -16,6 +16,7 @@ from geoalchemy2 import Geometry
 from psycopg.rows import tuple_row
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Integer,
     Select,
     cast,
@@ -35,7 +36,7 @@ from layers.catalog import Attribute, Layer
 from layers.crs import STORAGE_SRID, Box, Crs
 from layers.database import Connection
 from layers.errors import BadParameter
-from layers.features import content_parts
+from layers.features import Parts, content_parts
 
 MAX_LIMIT: Final = 10_000
 _COUNT_UP_TO: Final = 10_000
@@ -43,6 +44,7 @@ _FEATURE: Final = table(
     "feature",  # the view of the connection's access class: layers.database
     column("content_id", Integer),
     column("part_id", Integer),
+    column("from_base", Boolean),
     column("fid", BigInteger),
     column("feature_id", SqlText),
     column("attributes", JSONB),
@@ -89,7 +91,7 @@ def page(
     feature_count: int,
     query: PageQuery,
     *,
-    parts: Sequence[int] | None = None,
+    parts: Parts | None = None,
 ) -> Page:
     """One page of a content's features in ``fid`` order.
 
@@ -102,7 +104,7 @@ def page(
         select(_FEATURE.fid, _feature_json(query).label("json")).where(
             *_conditions(layer, content_id, part, query), _FEATURE.fid > query.after
         )
-        for part in stored_in
+        for part in stored_in.parts
     ]
     together = union_all(*found_in).subquery()
     statement = (
@@ -123,9 +125,11 @@ def page(
 
 def single(connection: Connection, content_id: int, feature_id: str, crs: Crs) -> bytes | None:
     """One feature as GeoJSON text (UTF-8), or None."""
+    stored_in = content_parts(connection, [content_id])
     statement = select(_feature_json(PageQuery(limit=1, crs=crs))).where(
         _FEATURE.content_id == content_id,
-        _FEATURE.part_id.in_(content_parts(connection, [content_id])),
+        _FEATURE.part_id.in_(stored_in.parts),
+        _FEATURE.from_base.in_(stored_in.from_base),
         _FEATURE.feature_id == feature_id,
     )
     found = _all(connection, statement)
@@ -138,7 +142,7 @@ def _matched(
     content_id: int,
     feature_count: int,
     query: PageQuery,
-    parts: Sequence[int],
+    parts: Parts,
 ) -> int | None:
     if not query.boxes and not query.equal:
         return feature_count
@@ -146,7 +150,7 @@ def _matched(
         select(literal(1).label("one"))
         .select_from(_FEATURE.fid.table)
         .where(*_conditions(layer, content_id, part, query))
-        for part in parts
+        for part in parts.parts
     ]
     bounded = union_all(*found_in).limit(_COUNT_UP_TO + 1).subquery()
     ((count,),) = _all(connection, select(func.count()).select_from(bounded))
@@ -199,6 +203,7 @@ def _conditions(
     conditions: list[ColumnElement[bool]] = [
         _FEATURE.content_id == content_id,
         _FEATURE.part_id == part_id,
+        _FEATURE.from_base == literal(part_id != content_id, literal_execute=True),
     ]
     if query.boxes:
         touching: ColumnElement[bool] | None = None

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import shapely
 
@@ -37,8 +37,8 @@ def candidates(
     """
     found: dict[int, list[Candidate]] = {content: [] for content in searches}
     pieces = 0
-    parts = content_parts(connection, searches)
-    for record in _search(connection, "candidates", searches, parts=parts, most=MOST_PIECES + 1):
+    parts = content_parts(connection, searches)._asdict()
+    for record in _search(connection, "candidates", searches, **parts, most=MOST_PIECES + 1):
         pieces += len(record["pieces"])
         found[record["content_id"]].append(
             Candidate(
@@ -79,13 +79,22 @@ def _search(
     return rows(connection, _SQL[statement], content_ids=contents, **sides, **values)
 
 
-def content_parts(connection: Connection, content_ids: Iterable[int]) -> list[int]:
-    """The contents that store the rows of the given ones: themselves and what they stand on.
+class Parts(NamedTuple):
+    """Where the rows of contents are stored; with it a statement is planned for these only."""
 
-    With their numbers a statement on a view of ``reading`` is planned for their partitions only.
-    """
+    parts: list[int]
+    """The contents themselves and what they stand on."""
+    from_base: list[bool]
+    """``[False]`` where none of them stands on another one."""
+
+
+def content_parts(connection: Connection, content_ids: Iterable[int]) -> Parts:
+    """The parts of contents, for statements on the views of ``reading``."""
     found = rows(connection, _SQL["content_parts"], content_ids=sorted(set(content_ids)))
-    return [record["part_id"] for record in found]
+    return Parts(
+        sorted({record["part_id"] for record in found}),
+        sorted({record["from_base"] for record in found}),
+    )
 
 
 def _sides(boxes: Sequence[Box]) -> dict[str, list[float]]:
@@ -99,7 +108,7 @@ def at_place(
     """Features of the contents at a place; lines and points within ``radius_deg`` of it."""
     return rows(
         connection, _SQL["at_place"], content_ids=list(content_ids),
-        parts=content_parts(connection, content_ids), lon=lon, lat=lat, radius_deg=radius_deg,
+        **content_parts(connection, content_ids)._asdict(), lon=lon, lat=lat, radius_deg=radius_deg,
     )  # fmt: skip
 
 

@@ -1,10 +1,9 @@
 """Vector tiles (MVT 2.1, web mercator) of layer contents, one SQL statement a layer."""
 
-from collections.abc import Sequence
 from typing import Final
 
 from layers.database import Connection, statements
-from layers.features import content_parts
+from layers.features import Parts, content_parts
 
 _SQL: Final = statements("tiles", "vector_tile.sql")
 
@@ -24,7 +23,7 @@ def layer_tile(
     x: int,
     y: int,
     *,
-    parts: Sequence[int] | None = None,
+    parts: Parts | None = None,
 ) -> bytes:
     """One layer's part of tile z/x/y, uncompressed; empty when nothing is there.
 
@@ -42,7 +41,7 @@ def layer_tile(
             _SQL["layer_tile"],
             {
                 "layer_id": layer_id, "content_id": content_id, "z": z, "x": x, "y": y,
-                "parts": list(stored_in), "base_zoom": base_zoom,
+                **stored_in._asdict(), "base_zoom": base_zoom,
                 "ancestor_x": x >> up, "ancestor_y": y >> up,
             },
             prepare=True,

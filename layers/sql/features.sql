@@ -3,7 +3,8 @@
 -- clipped here. A submitted geometry never meets GEOS inside the database (it can hold or crash
 -- a backend). OFFSET 0 and LIMIT keep the planner to one index look-up a box and a feature; it
 -- knows nothing of the boxes and would rather read whole partitions. "parts" are the contents
--- that store the rows: the planner leaves all other partitions away.
+-- that store the rows: the planner leaves all other partitions away, and with "from_base" the
+-- look into bases where no content has one.
 WITH near AS (
     SELECT DISTINCT ON (search.content_id, p.fid, p.piece)
         search.content_id,
@@ -26,6 +27,7 @@ WITH near AS (
         WHERE
             op.content_id = search.content_id
             AND op.part_id = ANY(%(parts)s)
+            AND op.from_base = ANY(%(from_base)s)
             AND op.geom && ST_MakeEnvelope(
                 search.west, search.south, search.east, search.north, 4490
             )
@@ -57,6 +59,7 @@ CROSS JOIN LATERAL (
     WHERE
         feature.content_id = n.content_id
         AND feature.part_id = ANY(%(parts)s)
+        AND feature.from_base = ANY(%(from_base)s)
         AND feature.fid = n.fid
     LIMIT 1
 ) AS f
@@ -77,6 +80,7 @@ CROSS JOIN LATERAL (
     WHERE
         op.content_id = wanted.content_id
         AND op.part_id = ANY(%(parts)s)
+        AND op.from_base = ANY(%(from_base)s)
         AND op.geom
         && ST_Expand(ST_SetSRID(ST_MakePoint(%(lon)s, %(lat)s), 4490), %(radius_deg)s)
         AND CASE
@@ -99,6 +103,7 @@ CROSS JOIN LATERAL (
     WHERE
         feature.content_id = wanted.content_id
         AND feature.part_id = ANY(%(parts)s)
+        AND feature.from_base = ANY(%(from_base)s)
         AND feature.fid = p.fid
     LIMIT 1
 ) AS f
@@ -139,7 +144,9 @@ WHERE
 
 -- name: content_parts
 -- The contents that store the rows of the given ones: themselves and their bases.
-SELECT p.part_id FROM content_part AS p WHERE p.content_id = ANY(%(content_ids)s)
+SELECT p.part_id, p.part_id <> p.content_id AS from_base
+FROM content_part AS p
+WHERE p.content_id = ANY(%(content_ids)s)
 
 -- name: changes
 -- Changes whenever an edition is published or withdrawn: the version of all that is in force.

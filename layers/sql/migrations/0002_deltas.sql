@@ -213,13 +213,14 @@ FOR EACH STATEMENT EXECUTE FUNCTION library.refuse();
 
 -- What readers see: the rows of each content, those of a delta's base among them. "part_id" is
 -- the content that stores the row; with "part_id = ANY(parts)" the planner leaves all other
--- partitions away.
+-- partitions away, and with "from_base = ANY('{false}')" the second half of each view.
 CREATE SCHEMA reading;
 
 CREATE VIEW reading.feature AS
 SELECT
     f.content_id,
     f.content_id AS part_id,
+    false AS from_base,
     f.fid,
     f.feature_id,
     f.attributes,
@@ -230,6 +231,7 @@ UNION ALL
 SELECT
     d.id AS content_id,
     f.content_id AS part_id,
+    true AS from_base,
     f.fid,
     f.feature_id,
     f.attributes,
@@ -237,7 +239,7 @@ SELECT
     f.geom
 FROM library.layer_content AS d
 INNER JOIN library.feature AS f ON f.content_id = d.base_id
-WHERE NOT EXISTS (
+WHERE d.base_id IS NOT NULL AND NOT EXISTS (
     SELECT FROM library.hidden_feature AS h WHERE h.content_id = d.id AND h.fid = f.fid
 );
 
@@ -245,6 +247,7 @@ CREATE VIEW reading.overlay_piece AS
 SELECT
     p.content_id,
     p.content_id AS part_id,
+    false AS from_base,
     p.fid,
     p.piece,
     p.geom
@@ -253,12 +256,13 @@ UNION ALL
 SELECT
     d.id AS content_id,
     p.content_id AS part_id,
+    true AS from_base,
     p.fid,
     p.piece,
     p.geom
 FROM library.layer_content AS d
 INNER JOIN library.overlay_piece AS p ON p.content_id = d.base_id
-WHERE NOT EXISTS (
+WHERE d.base_id IS NOT NULL AND NOT EXISTS (
     SELECT FROM library.hidden_feature AS h WHERE h.content_id = d.id AND h.fid = p.fid
 );
 
@@ -266,6 +270,7 @@ CREATE VIEW reading.tile_piece AS
 SELECT
     t.content_id,
     t.content_id AS part_id,
+    false AS from_base,
     t.base_zoom,
     t.x,
     t.y,
@@ -277,6 +282,7 @@ UNION ALL
 SELECT
     d.id AS content_id,
     t.content_id AS part_id,
+    true AS from_base,
     t.base_zoom,
     t.x,
     t.y,
@@ -286,7 +292,8 @@ SELECT
 FROM library.layer_content AS d
 INNER JOIN library.tile_piece AS t ON t.content_id = d.base_id
 WHERE
-    (t.base_zoom >= 10 OR t.by_feature)
+    d.base_id IS NOT NULL
+    AND (t.base_zoom >= 10 OR t.by_feature)
     AND NOT EXISTS (
         SELECT FROM library.hidden_feature AS h WHERE h.content_id = d.id AND h.fid = t.fid
     );
@@ -316,7 +323,7 @@ SELECT
     s.attributes
 FROM library.layer_content AS d
 INNER JOIN library.source_feature AS s ON s.content_id = d.base_id
-WHERE NOT EXISTS (
+WHERE d.base_id IS NOT NULL AND NOT EXISTS (
     SELECT FROM library.hidden_feature AS h WHERE h.content_id = d.id AND h.fid = s.fid
 );
 
