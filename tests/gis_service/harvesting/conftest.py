@@ -171,7 +171,7 @@ class Collection:
 
     web: Web
     features: list[dict[str, Any]]
-    matched: int | None | str = "true"
+    matched: int | str | None = "true"
     next_of: Callable[[int, str], str | None] | None = None
     etags: bool = False
     crs: tuple[str, ...] = ()

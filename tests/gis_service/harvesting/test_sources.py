@@ -85,7 +85,7 @@ def test_all_three_kinds_are_read(catalog: Catalog, tmp_path: Path) -> None:
 def test_a_wrong_entry_is_named(
     catalog: Catalog, tmp_path: Path, entry: dict[str, Any], named: str
 ) -> None:
-    with pytest.raises(BadConfiguration, match="sources.yml") as caught:
+    with pytest.raises(BadConfiguration, match=r"sources\.yml") as caught:
         load(tmp_path, catalog, entry)
     assert named in str(caught.value)
 
