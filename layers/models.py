@@ -9,7 +9,7 @@ from typing import Any
 
 from geoalchemy2 import Geometry
 from sqlalchemy import BigInteger, ForeignKey, Integer, LargeBinary, SmallInteger, Text
-from sqlalchemy.dialects.postgresql import DATERANGE, JSONB, TSTZRANGE
+from sqlalchemy.dialects.postgresql import ARRAY, DATERANGE, JSONB, TSTZRANGE
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import DateTime
 
@@ -240,3 +240,55 @@ class RuleSet(Model):
     version: Mapped[str]
     canonical_text: Mapped[str]
     first_used: Mapped[datetime.datetime]
+
+
+class QualityRun(Model):
+    """What the checks of an edition came to; never changed."""
+
+    __tablename__ = "quality_run"
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    edition_id: Mapped[int] = mapped_column(ForeignKey("library.edition.id"))
+    started: Mapped[datetime.datetime]
+    finished: Mapped[datetime.datetime]
+    contents: Mapped[_Json]
+    counterparts: Mapped[_Json]
+    outcome: Mapped[str]
+    blocking: Mapped[int] = mapped_column(BigInteger)
+    advisory: Mapped[int] = mapped_column(BigInteger)
+    counts: Mapped[_Json]
+    levels: Mapped[_Json]
+    engine: Mapped[_Json]
+
+
+class QualityFinding(Model):
+    """One finding of a quality run, with its place."""
+
+    __tablename__ = "quality_finding"
+    run_id: Mapped[int] = mapped_column(ForeignKey("library.quality_run.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    origin: Mapped[str]
+    code: Mapped[str]
+    severity: Mapped[str]
+    layer_id: Mapped[str] = mapped_column(ForeignKey("library.layer.id"))
+    content_id: Mapped[int]
+    feature_ids: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    other_layer_id: Mapped[str | None] = mapped_column(ForeignKey("library.layer.id"))
+    other_content_id: Mapped[int | None]
+    source_row: Mapped[int | None] = mapped_column(BigInteger)
+    field: Mapped[str | None]
+    value: Mapped[str | None]
+    measured: Mapped[float | None]
+    unit: Mapped[str | None]
+    width_m: Mapped[float | None]
+    reason: Mapped[_Json]
+    place: Mapped[Any | None] = mapped_column(_geometry("POINT", 4490))
+    geom: Mapped[Any | None] = mapped_column(_geometry("GEOMETRY", 4490))
+
+
+class QualityOutline(Model):
+    """The drawing of a layer in the map of a quality report."""
+
+    __tablename__ = "quality_outline"
+    run_id: Mapped[int] = mapped_column(ForeignKey("library.quality_run.id"), primary_key=True)
+    layer_id: Mapped[str] = mapped_column(ForeignKey("library.layer.id"), primary_key=True)
+    geom: Mapped[Any] = mapped_column(_geometry("GEOMETRY", 4490), nullable=False)
