@@ -1,5 +1,6 @@
 """Content decides; a name or an extension proves nothing."""
 
+import time
 import zipfile
 from pathlib import Path
 
@@ -17,14 +18,13 @@ FOREIGN = {
     "MDB": b"\x00\x01\x00\x00Standard Jet DB\x00 more",
     "VCT": "HeadBegin\r\nDatamark:LANDUSE-VCT\r\nVersion:3.0\r\n".encode("gbk"),
     "GDAL VRT": b'<OGRVRTDataSource><OGRVRTLayer name="x"/></OGRVRTDataSource>',
-    "KML": b'<?xml version="1.0"?>\n<kml xmlns="http://www.opengis.net/kml/2.2"/>',
-    "GML": b'<?xml version="1.0"?>\n<wfs:FeatureCollection xmlns:wfs="w"/>',
+    "XML": b'<?xml version="1.0"?>\n<gpx><wpt/></gpx>',
+    "binary DXF": b"AutoCAD Binary DXF\r\n\x1a\x00\x00\x00SECTION\x00",
     "PDF": b"%PDF-1.7 \n",
     "TIFF": b"II*\x00\x08\x00\x00\x00",
     "RAR": b"Rar!\x1a\x07\x00 ",
     "7z": b"7z\xbc\xaf\x27\x1c  ",
     "gzip": b"\x1f\x8b\x08\x00 ",
-    "DXF": b"  0\nSECTION\n  2\nHEADER\n",
     "TopoJSON": b'{"type": "Topology", "objects": {}}',
 }
 
@@ -41,6 +41,48 @@ def test_what_is_not_read_is_named_with_advice(tmp_path: Path, name: str, suffix
     assert name in str(caught.value)
     assert caught.value.code == "format-declined"
     assert any(letter >= "\u4e00" for letter in caught.value.text.zh)
+
+
+ADMITTED = {
+    "kml": [
+        b'<?xml version="1.0"?>\n<!-- a <gml> --><kml xmlns="http://www.opengis.net/kml/2.2"/>',
+        b'<!DOCTYPE kml [<!ENTITY a "]b>">]><k:kml/>',
+        b"\xef\xbb\xbf<kml></kml>",
+        "<kml/>".encode("utf-16"),
+    ],
+    "gml": [
+        b'<?xml version="1.0"?>\n<wfs:FeatureCollection xmlns:wfs="w"/>',
+        b"<gml:FeatureCollection><kml/></gml:FeatureCollection>",
+    ],
+    "dxf": [b"  0\nSECTION\n  2\nHEADER\n", b"999\r\nmade by hand\r\n0\r\nSECTION\r\n2\r\n"],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [(name, one) for name, all_ in ADMITTED.items() for one in all_]
+)
+def test_text_formats_are_told_by_their_beginning(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
+    path = tmp_path / "upload"
+    path.write_bytes(content)
+
+    assert recognise(path) == name
+
+    with pytest.raises(UnreadableFile) as caught:
+        recognise(path.rename(tmp_path / "plan.gpkg"))
+    assert caught.value.code == "wrong-extension"
+
+
+def test_comments_before_the_root_cost_no_time(tmp_path: Path) -> None:
+    path = tmp_path / "plan.kml"
+    path.write_bytes(b"<!-- -->" * 8_000 + b"<nothing/>")
+    begin = time.monotonic()
+
+    with pytest.raises(UnreadableFile):
+        recognise(path)
+
+    assert time.monotonic() - begin < 1
 
 
 @pytest.mark.parametrize("content", [b"", b"   \n", b"\x00\x00\x00\x00\xff\xfe\xfd", b"hello"])
