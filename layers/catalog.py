@@ -9,7 +9,7 @@ word is an error with its place and not a silent default.
 import csv
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -23,7 +23,18 @@ AccessClass = Literal["open", "internal", "restricted"]
 AttributeType = Literal["string", "integer", "number", "boolean", "date"]
 GeometryKind = Literal["polygon", "line", "point"]
 AreaUnit = Literal["m2", "hectare", "mu"]
+Secrecy = Literal["unclassified", "restricted", "confidential", "secret", "topSecret"]
+"""Codes of ISO 19115 (MD_ClassificationCode): 公开, 内部, 秘密, 机密, 绝密."""
+Maintenance = Literal[
+    "continual", "daily", "weekly", "fortnightly", "monthly", "quarterly", "biannually",
+    "annually", "asNeeded", "irregular", "notPlanned", "unknown",
+]  # fmt: skip
+"""Codes of ISO 19115 (MD_MaintenanceFrequencyCode)."""
 PlanKind = Literal["overall", "detailed", "special", "survey", "administrative"]
+
+_SECRECY_OF_ACCESS: Final[dict[AccessClass, Secrecy]] = {
+    "open": "unclassified", "internal": "restricted", "restricted": "confidential",
+}  # fmt: skip
 
 
 class _Model(BaseModel):
@@ -105,6 +116,16 @@ class Attribute(_Model):
         return self
 
 
+class Contact(_Model):
+    """Whom to ask: an office, never a person."""
+
+    organisation: Text
+    email: str | None = Field(default=None, pattern=r"^[^@\s]+@[^@\s]+$")
+    telephone: str | None = None
+    address: Text | None = None
+    url: str | None = Field(default=None, pattern=r"^https?://")
+
+
 class Layer(_Model):
     """One layer of a plan, as served, styled and judged.
 
@@ -127,6 +148,16 @@ class Layer(_Model):
     id_attribute: str | None = None
     label: str | None = None
     attributes: tuple[Attribute, ...] = ()
+    keywords: tuple[Text, ...] = ()
+    contact: Contact | None = None
+    """Who answers for this layer, if not the plan's contact."""
+    licence: Text | None = None
+    secrecy: Secrecy | None = None
+    """Stated secrecy class; None = as the access class says (``classification``)."""
+    accuracy_statement: Text | None = None
+    lineage: Text | None = None
+    """How the layer comes about, beside what each import records of itself."""
+    maintenance: Maintenance | None = None
     style: tuple[dict[str, Any], ...] = ()
     """Fragments of MapLibre layers (type, paint, layout, filter); see ``tiles.map_style``."""
     draw_order: int = 100
@@ -137,6 +168,11 @@ class Layer(_Model):
     def attribute(self, name: str) -> Attribute | None:
         """The attribute of that name."""
         return next((a for a in self.attributes if a.name == name), None)
+
+    @property
+    def classification(self) -> Secrecy:
+        """The secrecy class, as stated or as the access class implies."""
+        return self.secrecy or _SECRECY_OF_ACCESS[self.access]
 
     @property
     def kept_attributes(self) -> tuple[Attribute, ...]:
@@ -160,6 +196,11 @@ class Plan(_Model):
     authority: Text
     description: Text | None = None
     licence: Text | None = None
+    contact: Contact | None = None
+    """Whom to ask; None = the authority."""
+    keywords: tuple[Text, ...] = ()
+    lineage: Text | None = None
+    maintenance: Maintenance | None = None
     layers: tuple[Layer, ...] = Field(min_length=1)
 
 
@@ -170,6 +211,13 @@ class Catalog(_Model):
     code_lists: tuple[CodeList, ...]
     transformations: tuple[Transformation, ...] = ()
     """Stated changes of datum (``config/transformations``); an import names one of them."""
+
+    @model_validator(mode="after")
+    def _open_layers_are_not_secret(self) -> "Catalog":
+        for _, layer in self.layers():
+            if layer.access == "open" and layer.classification != "unclassified":
+                raise ValueError(f"layer {layer.id} is {layer.secrecy} and cannot be open")
+        return self
 
     @model_validator(mode="after")
     def _names_are_unique_and_known(self) -> "Catalog":
