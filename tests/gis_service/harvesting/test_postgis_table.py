@@ -103,9 +103,11 @@ def test_one_snapshot_is_read_whatever_happens_meanwhile(foreign_dsn: str, room:
 
 
 def test_nothing_can_be_written_there(foreign_dsn: str) -> None:
-    with open_postgres(foreign_dsn, ()) as connection:
-        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
-            connection.execute("DELETE FROM parcels")
+    with (
+        open_postgres(foreign_dsn, ()) as connection,
+        pytest.raises(psycopg.errors.ReadOnlySqlTransaction),
+    ):
+        connection.execute("DELETE FROM parcels")
 
 
 def test_null_geometry_and_projected_coordinates_come_as_they_are(
