@@ -1,10 +1,13 @@
 """The report as one HTML page: readable, printable on A4, without any outside resource."""
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final
 
+import segno
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
 
 from planning_rules.sketch import sketch
 
@@ -72,6 +75,12 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "digest": ("报告摘要（SHA-256）", "Digest of the report (SHA-256)"),
     "signature": ("签名", "Signature"),
     "unsigned": ("未签名", "not signed"),
+    "sign_here": ("签署", "To be signed"),
+    "checked_by": ("核查人", "Checked by"),
+    "approved_by": ("审核人", "Approved by"),
+    "seal": ("单位（盖章）", "Authority (seal)"),
+    "date": ("日期", "Date"),
+    "verify_at": ("扫码或访问以下地址验证本报告", "Verify this report by the code or at"),
     "disclaimers": ("声明", "Disclaimers"),
     "others": ("其余规则", "Other rules"),
     "beyond": ("搜索范围内无", "none within"),
@@ -89,8 +98,11 @@ _UNITS: Final = {"m2": "m²", "1": ""}
 _MOST_POINTS: Final = 12
 
 
-def render_html(report: Mapping[str, Any], language: str) -> str:
-    """The page in Chinese (``zh`` and its variants) or English; the report is not changed."""
+def render_html(report: Mapping[str, Any], language: str, verify_url: str | None = None) -> str:
+    """The page in Chinese (``zh`` and its variants) or English; the report is not changed.
+
+    ``verify_url`` is where the report can be verified: printed as a QR code and as text.
+    """
     column = 0 if language.lower().startswith("zh") else 1
     order = {outcome: rank for rank, outcome in enumerate(_ORDER)}
     findings = sorted(report["findings"], key=lambda f: (order[f["outcome"]], f["rule_id"]))
@@ -103,6 +115,8 @@ def render_html(report: Mapping[str, Any], language: str) -> str:
         word={name: words[column] for name, words in _WORDS.items()},
         icon=_ICONS,
         overview=sketch(report["submission"]["geometry"], _worst_patches(findings), 640, 360),
+        verify_url=verify_url,
+        qr_code=None if verify_url is None else _qr_code(verify_url),
         sketch_of=lambda f: sketch(report["submission"]["geometry"], f["patches"], 300, 200),
     )
     return page
@@ -128,9 +142,16 @@ def _template() -> Any:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        figure=_figure, number=_number, points=_points, percent=lambda share: f"{share * 100:.2f} %"
-    )
+        figure=_figure, number=_number, points=_points,
+        percent=lambda share: f"{share * 100:.2f} %",
+        css=lambda text: re.sub(r"[^A-Za-z0-9-]", "", str(text)),
+    )  # fmt: skip
     return environment.get_template("report.html.j2")
+
+
+def _qr_code(address: str) -> Markup:
+    """A QR code as SVG; the library writes nothing of the address but its modules."""
+    return Markup(segno.make(address, error="m").svg_inline(scale=3, border=2))
 
 
 def _number(value: float | None) -> str:

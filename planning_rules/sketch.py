@@ -12,6 +12,17 @@ _MARGIN: Final = 14.0
 _FINEST: Final = 0.4
 """Detail below this many pixels is dropped from the drawing."""
 
+# Inside the drawing: on paper (WeasyPrint) the page's own style does not reach into it.
+_STYLE: Final = (
+    "text{font-size:10px;fill:#57606a}.bar{stroke:#57606a;stroke-width:2;fill:none}"
+    ".site{fill:#2f6f9f;fill-opacity:.13;stroke:#1f4e79;stroke-width:1.6;fill-rule:evenodd}"
+    ".patch{stroke-width:1.2;fill-rule:evenodd}"
+    ".conflict{fill:#d1242f;fill-opacity:.33;stroke:#a3161b}"
+    ".accuracy-difference{fill:#8250df;fill-opacity:.27;stroke:#6b3fa0;stroke-dasharray:4 2}"
+    ".sliver{fill:none;stroke:#9a6700;stroke-dasharray:2 2}"
+    ".touch{fill:none;stroke:#57606a;stroke-width:2.4}"
+)
+
 
 def sketch(
     site: Mapping[str, Any], patches: Sequence[Mapping[str, Any]], width: int, height: int
@@ -37,8 +48,8 @@ def sketch(
     )
     # Only numbers and our own words stand in this text; kinds come from a closed list.
     return Markup(
-        f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">'
-        f"{''.join(drawn)}{bar}</svg>"
+        f'<svg viewBox="0 0 {width} {height}" style="width:100%;max-width:{width}px" role="img">'
+        f"<style>{_STYLE}</style>{''.join(drawn)}{bar}</svg>"
     )
 
 

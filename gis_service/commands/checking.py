@@ -3,7 +3,7 @@
 import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import orjson
 import typer
@@ -13,6 +13,9 @@ from gis_service.commands.verdict import verdict_lines
 from gis_service.settings import Settings, load_service_config
 from layers.errors import BadInput, LimitExceeded, UnreadableFile
 
+if TYPE_CHECKING:
+    from gis_service.library import Library
+
 _PROBLEMS: Final = frozenset({"violation", "undetermined"})
 
 
@@ -21,6 +24,10 @@ class ReportFormat(StrEnum):
 
     json = "json"
     html = "html"
+    pdf = "pdf"
+    xlsx = "xlsx"
+    geojson = "geojson"
+    gpkg = "gpkg"
 
 
 def check(
@@ -46,7 +53,7 @@ def check(
     settings = Settings().model_copy(update={"check_processes": 1, "pool_size": 1})
     with start.database(settings, say) as dsn, start.library(settings, dsn) as library:
         report = run_check(library, CheckRequest(submission, source_crs, day_asked))
-    _give(report, ReportFormat.json if json else format, output)
+        _give(library, report, ReportFormat.json if json else format or _named(output), output)
     raise typer.Exit(1 if report["outcome"] in _PROBLEMS else 0)
 
 
@@ -79,15 +86,11 @@ def _read_json(file: Path) -> Any:
     return parse_json(file.read_bytes())
 
 
-def _give(report: dict[str, Any], form: ReportFormat | None, output: Path | None) -> None:
-    if form is ReportFormat.html:
-        from planning_rules.report_html import render_html
-
-        text = render_html(report, language())
-        if output is None:
-            show(text)
-        else:
-            output.write_text(text, "utf-8")
+def _give(
+    library: "Library", report: dict[str, Any], form: ReportFormat | None, output: Path | None
+) -> None:
+    if form not in (None, ReportFormat.json):
+        _write(_rendered(library, report, form.value), form, output)
         return
     if output is not None:
         output.write_bytes(orjson.dumps(report, option=orjson.OPT_INDENT_2))
@@ -96,3 +99,31 @@ def _give(report: dict[str, Any], form: ReportFormat | None, output: Path | None
     elif form is None:
         for line in verdict_lines(report, language()):
             show(line)
+
+
+def _named(output: Path | None) -> ReportFormat | None:
+    """The form that the suffix of the file asks for."""
+    suffix = output.suffix.removeprefix(".").lower() if output is not None else ""
+    return ReportFormat(suffix) if suffix in set(ReportFormat) else None
+
+
+def _rendered(library: "Library", report: dict[str, Any], suffix: str) -> bytes:
+    from gis_service.report_forms import form_of, render
+
+    settings = library.settings
+    address = settings.public_url or f"http://localhost:{settings.port}"
+    verify_url = f"{address.rstrip('/')}/reports/{report['report_id']}/verify"
+    return render(library.sandbox, report, form_of(suffix), language(), verify_url)
+
+
+def _write(body: bytes, form: ReportFormat, output: Path | None) -> None:
+    if output is not None:
+        output.write_bytes(body)
+    elif form in (ReportFormat.html, ReportFormat.geojson):
+        show(body.decode())
+    else:
+        raise BadInput(
+            f"A report as {form.value} needs a file to write: -o report.{form.value}.",
+            f"{form.value} 形式的报告须指定输出文件：-o report.{form.value}。",
+            code="output-needed",
+        )

@@ -16,6 +16,7 @@ from gis_service.library import Library
 from gis_service.ogc import call
 from gis_service.problems import language_of
 from gis_service.processes import PROCESSES
+from gis_service.report_forms import FORMS, ReportForm, form_of, render
 from gis_service.routes.requests import (
     base_url,
     calendar_day,
@@ -27,7 +28,6 @@ from gis_service.verification import verify
 from gis_service.verification_page import verification_page
 from layers.errors import BadInput, BadParameter, NotFound, Place
 from layers.text import Text
-from planning_rules.report_html import render_html
 from planning_rules.submission_form import submission_form
 
 _GEOJSON_TYPES: Final = ("application/geo+json", "application/json")
@@ -160,10 +160,25 @@ def report_json(request: Request) -> Response:
     return Response(orjson.dumps(report), media_type="application/json")
 
 
-def report_html(request: Request) -> Response:
-    """A stored report as a page to read and print."""
-    report = stored_report(library_of(request), request.path_params["report"])
-    return Response(render_html(report, language_of(request)), media_type="text/html")
+def report_form(request: Request) -> Response:
+    """A stored report as a page, on paper, as a workbook, or as map layers."""
+    form = form_of(request.path_params["suffix"])
+    report_id = request.path_params["report"]
+    return _rendered(request, stored_report(library_of(request), report_id), form)
+
+
+def _rendered(request: Request, report: Mapping[str, Any], form: ReportForm) -> Response:
+    body = render(
+        library_of(request).sandbox, report, form, language_of(request),
+        f"{base_url(request)}/reports/{report['report_id']}/verify",
+    )  # fmt: skip
+    shown = "inline" if form.suffix in ("html", "pdf") else "attachment"
+    name = f"report-{report['report_id']}.{form.suffix}"
+    return Response(
+        body,
+        media_type=form.media_type,
+        headers={"Content-Disposition": f'{shown}; filename="{name}"', "Vary": "Accept-Language"},
+    )
 
 
 def verification(request: Request) -> Response:
@@ -198,9 +213,16 @@ def public_keys(request: Request) -> Response:
 
 
 def report(request: Request) -> Response:
-    """A stored report in the form that the client prefers."""
-    accepts_html = "text/html" in request.headers.get("accept", "")
-    return report_html(request) if accepts_html else report_json(request)
+    """A stored report in the form that the client prefers; JSON where it does not say."""
+    stored = stored_report(library_of(request), request.path_params["report"])
+    accepted = [part.split(";")[0].strip() for part in request.headers.get("accept", "").split(",")]
+    for media_type in accepted:
+        form = next((one for one in FORMS.values() if one.media_type == media_type), None)
+        if form is not None:
+            return _rendered(request, stored, form)
+        if media_type == "application/json":
+            break
+    return Response(orjson.dumps(stored), media_type="application/json", headers={"Vary": "Accept"})
 
 
 def samples(request: Request) -> Response:
@@ -246,7 +268,7 @@ ROUTES: Final = [
     Route("/reports/verify", verification_of_file, methods=["POST"]),
     Route("/reports/{report}/verify", verification),
     Route("/reports/{report}.json", report_json),
-    Route("/reports/{report}.html", report_html),
+    Route("/reports/{report}.{suffix}", report_form),
     Route("/reports/{report}", report),
     Route("/samples", samples),
     Route("/samples/{site}.geojson", sample),
