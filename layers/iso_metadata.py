@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Final
 from xml.etree import ElementTree as ET
 
-from layers.catalogue_records import Accuracy, Record
 from layers.catalog import Contact
+from layers.catalogue_records import Accuracy, Record
 from layers.text import Text
 
 GMD: Final = "http://www.isotc211.org/2005/gmd"
 GCO: Final = "http://www.isotc211.org/2005/gco"
-GML: Final = "http://www.opengis.net/gml"
+GML: Final = "http://www.opengis.net/gml/3.2"
 XSI: Final = "http://www.w3.org/2001/XMLSchema-instance"
 XLINK: Final = "http://www.w3.org/1999/xlink"
 _CODES: Final = "http://standards.iso.org/iso/19139/resources/gmxCodelists.xml#"
@@ -67,7 +67,8 @@ def iso_xml(record: Record, resources: Sequence[OnlineResource], stamp: datetime
     _quality(_into(root, "dataQualityInfo"), record, level)
     _security(_into(root, "metadataConstraints"), record)
     ET.indent(root)
-    return ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    document: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return document
 
 
 _LEVEL_NAMES: Final = {
@@ -186,8 +187,10 @@ def _citation(parent: ET.Element, record: Record, stamp: datetime.date) -> None:
     _both(_into(citation, "title"), record.title)
     dates = [("creation", record.created), ("publication", record.updated)]
     dated = [(kind, when) for kind, when in dates if when is not None]
-    for kind, when in dated or [("publication", stamp)]:
+    for kind, when in dated:
         _dated(citation, kind, when)
+    if not dated:
+        _dated(citation, "publication", stamp)
     if record.approval.date is not None:
         _dated(citation, "revision", record.approval.date)
     if record.edition_id is not None:
