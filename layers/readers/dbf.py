@@ -107,7 +107,7 @@ def _stated_encoding(cpg: Path) -> str | None:
     for name in (text, f"CP{key.removeprefix('ANSI').removeprefix('OEM')}", key):
         try:
             return codecs.lookup(name).name.upper().replace("ISO8859", "ISO-8859")
-        except LookupError:
+        except (LookupError, ValueError):  # the latter for a NUL in the name
             continue
     return None
 

@@ -180,7 +180,7 @@ def _encoding(drawing: _Drawing, notes: list[Note]) -> str:
 def _is_known(encoding: str) -> bool:
     try:
         codecs.lookup(encoding)
-    except LookupError:
+    except (LookupError, ValueError):  # the latter for a NUL in the name
         return False
     return True
 
