@@ -157,6 +157,8 @@ def stream(source: Source, columns: list[str] | None = None) -> Iterator[Batch]:
             fid_name = meta["fid_column"] or "OGC_FID"
             for record in reader:
                 if record.num_rows:
+                    # Of damaged files GDAL has given offsets that run backwards.
+                    record.column(geometry_name).validate(full=True)
                     yield _batch(source, record, row, geometry_name, fid_name)
                     row += record.num_rows
     except (DataSourceError, DataLayerError, pa.ArrowException, RuntimeError, OSError) as error:
@@ -213,7 +215,9 @@ def _readable(column: pa.Array) -> pa.Array:
     try:
         column.validate(full=True)
     except pa.ArrowInvalid:
-        raw = column.cast(pa.binary()).to_pylist()
+        encoded = column.cast(pa.binary())
+        encoded.validate(full=True)
+        raw = encoded.to_pylist()
         return pa.array(
             [None if value is None else value.decode("utf-8", "ignore") for value in raw],
             pa.string(),
