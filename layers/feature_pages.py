@@ -21,10 +21,12 @@ from sqlalchemy import (
     Select,
     cast,
     column,
+    false,
     func,
     literal,
     select,
     table,
+    true,
     union_all,
 )
 from sqlalchemy.dialects import postgresql
@@ -129,7 +131,7 @@ def single(connection: Connection, content_id: int, feature_id: str, crs: Crs) -
     statement = select(_feature_json(PageQuery(limit=1, crs=crs))).where(
         _FEATURE.content_id == content_id,
         _FEATURE.part_id.in_(stored_in.parts),
-        _FEATURE.from_base.in_(stored_in.from_base),
+        true() if stored_in.have_base else _FEATURE.from_base == false(),
         _FEATURE.feature_id == feature_id,
     )
     found = _all(connection, statement)
@@ -203,7 +205,7 @@ def _conditions(
     conditions: list[ColumnElement[bool]] = [
         _FEATURE.content_id == content_id,
         _FEATURE.part_id == part_id,
-        _FEATURE.from_base == literal(part_id != content_id, literal_execute=True),
+        _FEATURE.from_base == (false() if part_id == content_id else true()),
     ]
     if query.boxes:
         touching: ColumnElement[bool] | None = None

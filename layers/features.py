@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, LiteralString, NamedTuple
 
 import shapely
 
@@ -37,8 +37,8 @@ def candidates(
     """
     found: dict[int, list[Candidate]] = {content: [] for content in searches}
     pieces = 0
-    parts = content_parts(connection, searches)._asdict()
-    for record in _search(connection, "candidates", searches, **parts, most=MOST_PIECES + 1):
+    statement = content_parts(connection, searches).on(_SQL["candidates"])
+    for record in _search(connection, statement, searches, most=MOST_PIECES + 1):
         pieces += len(record["pieces"])
         found[record["content_id"]].append(
             Candidate(
@@ -63,29 +63,42 @@ def coverage_near(
     """Where contents have data near their boxes, as WKB (lon/lat); an empty polygon = nowhere."""
     covered = {
         record["content_id"]: bytes(record["coverage"])
-        for record in _search(connection, "coverage_near", searches)
+        for record in _search(connection, _SQL["coverage_near"], searches)
     }
     return {content: covered.get(content, _NOWHERE) for content in searches}
 
 
 def _search(
-    connection: Connection, statement: str, searches: Mapping[int, Sequence[Box]], **values: Any
+    connection: Connection,
+    statement: LiteralString,
+    searches: Mapping[int, Sequence[Box]],
+    **values: Any,
 ) -> list[dict[str, Any]]:
     asked = [(content, box) for content, boxes in searches.items() for box in boxes]
     if not asked:
         return []
     contents = [content for content, _ in asked]
     sides = _sides([box for _, box in asked])
-    return rows(connection, _SQL[statement], content_ids=contents, **sides, **values)
+    return rows(connection, statement, content_ids=contents, **sides, **values)
 
 
 class Parts(NamedTuple):
-    """Where the rows of contents are stored; with it a statement is planned for these only."""
+    """The contents that store the rows of some: themselves and what they stand on."""
 
     parts: list[int]
-    """The contents themselves and what they stand on."""
-    from_base: list[bool]
-    """``[False]`` where none of them stands on another one."""
+    have_base: bool
+    """Whether one of them stands on another one."""
+
+    def on(self, statement: LiteralString) -> LiteralString:
+        """A statement on views of ``reading``, for these contents.
+
+        Whole ones are found without a look into bases: planned and run as if there were none.
+        """
+        if not self.have_base:
+            return statement
+        for row_name in ("op", "feature", "t"):
+            statement = statement.replace(f"AND NOT {row_name}.from_base", "")
+        return statement
 
 
 def content_parts(connection: Connection, content_ids: Iterable[int]) -> Parts:
@@ -93,7 +106,7 @@ def content_parts(connection: Connection, content_ids: Iterable[int]) -> Parts:
     found = rows(connection, _SQL["content_parts"], content_ids=sorted(set(content_ids)))
     return Parts(
         sorted({record["part_id"] for record in found}),
-        sorted({record["from_base"] for record in found}),
+        any(record["from_base"] for record in found),
     )
 
 
@@ -106,9 +119,10 @@ def at_place(
     connection: Connection, content_ids: Sequence[int], lon: float, lat: float, radius_deg: float
 ) -> list[dict[str, Any]]:
     """Features of the contents at a place; lines and points within ``radius_deg`` of it."""
+    statement = content_parts(connection, content_ids).on(_SQL["at_place"])
     return rows(
-        connection, _SQL["at_place"], content_ids=list(content_ids),
-        **content_parts(connection, content_ids)._asdict(), lon=lon, lat=lat, radius_deg=radius_deg,
+        connection, statement, content_ids=list(content_ids),
+        lon=lon, lat=lat, radius_deg=radius_deg,
     )  # fmt: skip
 
 

@@ -38,10 +38,10 @@ def layer_tile(
     stored_in = parts if parts is not None else content_parts(connection, [content_id])
     with connection.cursor(binary=True) as cursor:
         found = cursor.execute(
-            _SQL["layer_tile"],
+            stored_in.on(_SQL["layer_tile"]),
             {
                 "layer_id": layer_id, "content_id": content_id, "z": z, "x": x, "y": y,
-                **stored_in._asdict(), "base_zoom": base_zoom,
+                "parts": stored_in.parts, "base_zoom": base_zoom,
                 "ancestor_x": x >> up, "ancestor_y": y >> up,
             },
             prepare=True,

@@ -2,9 +2,8 @@
 -- Pieces near a submission, of many contents at once: the spatial index decides, nothing is
 -- clipped here. A submitted geometry never meets GEOS inside the database (it can hold or crash
 -- a backend). OFFSET 0 and LIMIT keep the planner to one index look-up a box and a feature; it
--- knows nothing of the boxes and would rather read whole partitions. "parts" are the contents
--- that store the rows: the planner leaves all other partitions away, and with "from_base" the
--- look into bases where no content has one.
+-- knows nothing of the boxes and would rather read whole partitions. "NOT from_base" is taken out
+-- where one of the contents stands on another one (layers.features.Parts).
 WITH near AS (
     SELECT DISTINCT ON (search.content_id, p.fid, p.piece)
         search.content_id,
@@ -26,8 +25,7 @@ WITH near AS (
         FROM overlay_piece AS op
         WHERE
             op.content_id = search.content_id
-            AND op.part_id = ANY(%(parts)s)
-            AND op.from_base = ANY(%(from_base)s)
+            AND NOT op.from_base
             AND op.geom && ST_MakeEnvelope(
                 search.west, search.south, search.east, search.north, 4490
             )
@@ -58,8 +56,7 @@ CROSS JOIN LATERAL (
     FROM feature
     WHERE
         feature.content_id = n.content_id
-        AND feature.part_id = ANY(%(parts)s)
-        AND feature.from_base = ANY(%(from_base)s)
+        AND NOT feature.from_base
         AND feature.fid = n.fid
     LIMIT 1
 ) AS f
@@ -79,8 +76,7 @@ CROSS JOIN LATERAL (
     FROM overlay_piece AS op
     WHERE
         op.content_id = wanted.content_id
-        AND op.part_id = ANY(%(parts)s)
-        AND op.from_base = ANY(%(from_base)s)
+        AND NOT op.from_base
         AND op.geom
         && ST_Expand(ST_SetSRID(ST_MakePoint(%(lon)s, %(lat)s), 4490), %(radius_deg)s)
         AND CASE
@@ -102,8 +98,7 @@ CROSS JOIN LATERAL (
     FROM feature
     WHERE
         feature.content_id = wanted.content_id
-        AND feature.part_id = ANY(%(parts)s)
-        AND feature.from_base = ANY(%(from_base)s)
+        AND NOT feature.from_base
         AND feature.fid = p.fid
     LIMIT 1
 ) AS f

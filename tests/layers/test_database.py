@@ -70,17 +70,16 @@ def test_spatial_statements_use_their_indexes(connection: Connection, publish_la
     boxes = [shapely.box(110 + i / 100, 19, 110 + i / 100 + 0.005, 19.005) for i in range(50)]
     publish_layer("ecological_redline", boxes)
     (content,) = connection.execute("SELECT max(id) FROM library.layer_content").fetchone()
-    parts = {"parts": [content], "from_base": [False, True]}
     box = {"west": [110.0], "south": [19.0], "east": [110.01], "north": [19.01]}
     near = _plan(connection, "layers", "features.sql", "candidates",
-                 content_ids=[content], **parts, most=1000, **box)  # fmt: skip
+                 content_ids=[content], most=1000, **box)  # fmt: skip
     place = _plan(connection, "layers", "features.sql", "at_place",
-                  content_ids=[content], **parts, lon=110.0, lat=19.0, radius_deg=0.001)  # fmt: skip
+                  content_ids=[content], lon=110.0, lat=19.0, radius_deg=0.001)  # fmt: skip
     for plan in (near, place):
         assert "geom_idx" in plan
         assert "&&" in plan
     tile = _plan(connection, "tiles", "vector_tile.sql", "layer_tile", layer_id="a",
-                 content_id=content, **parts, z=14, x=13194, y=7300, base_zoom=13,
+                 content_id=content, parts=[content], z=14, x=13194, y=7300, base_zoom=13,
                  ancestor_x=6597, ancestor_y=3650)  # fmt: skip
     assert "base_zoom_x_y_idx" in tile
 

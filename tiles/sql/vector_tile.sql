@@ -1,7 +1,7 @@
 -- name: layer_tile
 -- One layer's part of a web-mercator tile, from pieces already cut to the ancestor tile of a base
 -- zoom (layers.pieces); the equality on the ancestor gives each feature at most once.
--- OFFSET 0 keeps PostgreSQL from making each geometry twice, once more for the last condition.
+-- "NOT from_base" is taken out for a content that stands on another one. OFFSET 0 keeps PostgreSQL from making each geometry twice, once more for the last condition.
 SELECT ST_AsMVT(q, %(layer_id)s, 4096, 'geom', 'fid') AS tile
 FROM (
     SELECT
@@ -12,7 +12,7 @@ FROM (
     WHERE
         t.content_id = %(content_id)s
         AND t.part_id = ANY(%(parts)s)
-        AND t.from_base = ANY(%(from_base)s)
+        AND NOT t.from_base
         AND t.base_zoom = %(base_zoom)s
         AND t.x = %(ancestor_x)s
         AND t.y = %(ancestor_y)s
