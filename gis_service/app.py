@@ -15,7 +15,16 @@ from gis_service.library import Library
 from gis_service.ogc import OgcFrame
 from gis_service.pictures import Pictures
 from gis_service.problems import HANDLERS, problem
-from gis_service.routes import checks, collections, editions, exports, identify, maps, pages
+from gis_service.routes import (
+    checks,
+    collections,
+    editions,
+    exports,
+    identify,
+    maps,
+    pages,
+    quality,
+)
 from layers.text import Text
 
 _REQUESTS: Final = Counter("gis_requests_total", "Requests", ["route", "status"])
@@ -37,6 +46,7 @@ def create_app(library: Library, lifespan: Lifespan[Starlette] | None = None) ->
         routes=[
             *pages.ROUTES,
             *maps.ROUTES,
+            *quality.ROUTES,
             *editions.ROUTES,
             *identify.ROUTES,
             *exports.ROUTES,

@@ -21,6 +21,7 @@ from gis_service.commands import (
     exporting,
     importing,
     plans,
+    quality,
     rules,
     serving,
     sources,
@@ -48,6 +49,7 @@ app.command(name="export")(exporting.export_layer)
 app.command()(importing.publish)
 app.command()(importing.withdraw)
 app.command()(checking.check)
+app.command()(quality.quality)
 app.command(name="verify")(verifying.verify_report)
 app.add_typer(rules.app, name="rules")
 app.command()(working.worker)

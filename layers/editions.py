@@ -18,6 +18,7 @@ from psycopg.types.range import Range
 from layers.contents import build_pieces
 from layers.database import Connection, row, rows, statements
 from layers.errors import Conflict, NotFound
+from layers.quality.record import refuse_blocking
 from layers.text import Text
 
 _SQL: Final = statements("layers", "editions.sql")
@@ -112,12 +113,14 @@ def publish(
     killed publish is simply run again. Then one transaction carries over the layers that the
     draft does not bring and moves the pointer. An import that comes in between is seen: its pieces
     are made and the transaction tried again. Refused (``Conflict``)
-    while blocking issues are open, unless ``accept_blocking`` gives the reason, which is kept.
+    while blocking issues are open, also those of the newest quality run on exactly these contents,
+    unless ``accept_blocking`` gives the reason, which is kept.
     """
     edition = _draft(connection, plan_id, edition_id)
     for _ in range(_PUBLISH_TRIES):
         contents = rows(connection, _SQL["contents_of_edition"], edition_id=edition["id"])
         _refuse_unfit(edition["id"], contents, accept_blocking)
+        refuse_blocking(connection, edition["id"], accept_blocking)
         for content in contents:
             if content["state"] != "ready":
                 progress(content["layer_id"])
@@ -151,6 +154,7 @@ def _put_in_force(
             return False
         brought = [content for content in contents if not content["carried_over"]]
         _refuse_unfit(edition_id, brought, accept_blocking)
+        refuse_blocking(connection, edition_id, accept_blocking)
         if accept_blocking:
             connection.execute(
                 "UPDATE library.edition SET metadata = metadata || %s WHERE id = %s",

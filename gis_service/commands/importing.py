@@ -114,19 +114,31 @@ def publish(
     plan: Annotated[str, typer.Argument(help="Plan id.")],
     edition: Annotated[int | None, typer.Argument(help="Edition; the plan's draft.")] = None,
     accept_blocking: Annotated[
-        str | None, typer.Option(help="Publish in spite of refused rows; the reason is kept.")
+        str | None, typer.Option(help="Publish in spite of blocking issues; the reason is kept.")
     ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Make a quality report first; blocking findings stop.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Put a draft edition in force. Example: gis-service publish overall-plan"""
+    """Put a draft edition in force. Refused while its newest quality report has blocking findings;
+    without a report nothing is known and nothing is refused (--check makes one first).
+
+    Example: gis-service publish overall-plan --check
+    """
     from gis_service import start
+    from gis_service.commands.quality import check_edition
     from layers import editions
     from layers.catalog import load_catalog
     from layers.database import connect
+    from layers.quality.run import edition_to_check
 
     settings = Settings()
     load_catalog(settings.config_dir).plan(plan)
     with start.database(settings, say) as dsn, connect(dsn) as connection:
+        if check:
+            edition = edition_to_check(connection, plan, edition)
+            check_edition(connection, settings, edition)
         number = editions.publish(
             connection, plan, edition, accept_blocking=accept_blocking, progress=say
         )

@@ -93,13 +93,18 @@ def newest_run(connection: Connection, edition_id: int) -> dict[str, Any]:
     """The newest run of an edition with its edition's facts; ``NotFound`` when there is none."""
     found = row(connection, SQL["newest_run"], edition_id=edition_id)
     if found is None:
-        raise NotFound(
-            f"Edition {edition_id} has no quality report; make one with: gis-service quality PLAN "
-            f"{edition_id}.",
-            f"版本 {edition_id} 没有质检报告；请运行：gis-service quality PLAN {edition_id}。",
-            code="no-quality-run",
-        )
+        raise no_run(edition_id)
     return found
+
+
+def no_run(edition_id: int) -> NotFound:
+    """The one answer for an edition without a run, without a name, or not for this caller."""
+    return NotFound(
+        f"Edition {edition_id} has no quality report; make one with: gis-service quality PLAN "
+        f"{edition_id}.",
+        f"版本 {edition_id} 没有质检报告；请运行：gis-service quality PLAN {edition_id}。",
+        code="no-quality-run",
+    )
 
 
 def findings_of(connection: Connection, run_id: int) -> list[dict[str, Any]]:
