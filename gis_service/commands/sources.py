@@ -87,8 +87,10 @@ def harvest_source(
     with start.database(settings, say) as dsn:
         if queue:
             from gis_service.jobs.queue import defer
+            from layers.database import connect
 
-            number = defer(dsn, harvest_job(found.id, occasion))
+            with connect(dsn) as connection:
+                number = defer(dsn, connection, harvest_job(found.id, occasion))
             show_json({"job": number}) if json else show(f"job {number}")
             return
         report = _harvest_here(settings, dsn, found, occasion)

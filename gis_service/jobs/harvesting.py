@@ -6,15 +6,17 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from procrastinate import App, BaseRetryStrategy, JobContext, RetryDecision
-from procrastinate.exceptions import AlreadyEnqueued, JobAborted
+from procrastinate.exceptions import JobAborted
 from procrastinate.job_context import AbortReason
 from procrastinate.jobs import Job
+from psycopg import Rollback
 
 from gis_service.harvesting import schedule
 from gis_service.harvesting.sources import RegisteredSource, source_named
 from gis_service.jobs.app import client_app
+from gis_service.jobs.queue import is_unfinished
 from gis_service.jobs.workshop import Workshop
-from layers.database import connect
+from layers.database import Connection, connect
 from layers.errors import GaveUp, Unavailable
 
 _log = logging.getLogger(__name__)
@@ -42,12 +44,15 @@ class HarvestRetry(BaseRetryStrategy):
 
 
 def harvest_job(source_id: str, occasion: str) -> dict[str, Any]:
-    """How a harvest is put into the queue: one at a time and one waiting for each source."""
+    """How a harvest is put into the queue; jobs of one source run one after the other.
+
+    Without a queueing lock: a job that goes back into the queue (a passing fault, a dead worker)
+    while another waits would break it, and stay in ``doing`` for ever.
+    """
     return {
         "name": HARVEST_TASK,
         "queue": QUEUE,
         "lock": f"harvest:{source_id}",
-        "queueing_lock": f"harvest:{source_id}",
         "task_kwargs": {"source_id": source_id, "occasion": occasion},
     }
 
@@ -72,20 +77,21 @@ def defer_due(workshop: Workshop, now: datetime.datetime) -> list[str]:
     return due
 
 
-def _defer_if_due(app: App, connection: Any, source: RegisteredSource, now: Any) -> bool:
-    try:
-        with connection.transaction():
-            moment = schedule.take_due(connection, source, now)
-            if moment is None:
-                return False
-            occasion = f"schedule:{moment.isoformat()}"
-            app.configure_task(**harvest_job(source.id, occasion), connection=connection).defer()
-    except AlreadyEnqueued:
-        # The one before has not even begun; it will see what there is then. Not noted as due:
-        # the next tick asks again, until the waiting one has begun.
-        _log.warning("harvest %s: the one before is still waiting", source.id)
-        return False
-    return True
+def _defer_if_due(
+    app: App, connection: Connection, source: RegisteredSource, now: datetime.datetime
+) -> bool:
+    with connection.transaction() as transaction:
+        moment = schedule.take_due(connection, source, now)
+        if moment is None:
+            return False
+        job = harvest_job(source.id, f"schedule:{moment.isoformat()}")
+        if is_unfinished(connection, job["lock"]):
+            # Not noted as due: the next tick asks again, until the one before is done.
+            _log.warning("harvest %s: the one before is not done yet", source.id)
+            raise Rollback(transaction)
+        app.configure_task(**job, connection=connection).defer()
+        return True
+    return False
 
 
 def register(app: App, workshop: Workshop) -> None:

@@ -29,20 +29,23 @@ def show_job(connection: Connection, job_id: int) -> dict[str, Any]:
     return {**job, "events": events}
 
 
-def defer(dsn: str, task: dict[str, Any]) -> int:
-    """Put a job into the queue; ``Conflict`` if one like it waits already."""
-    from procrastinate.exceptions import AlreadyEnqueued
+def is_unfinished(connection: Connection, lock: str) -> bool:
+    """Whether a job under that lock waits or runs."""
+    found = row(connection, _SQL["unfinished"], lock=lock)
+    return bool(found and found["unfinished"])
 
+
+def defer(dsn: str, connection: Connection, task: dict[str, Any]) -> int:
+    """Put a job into the queue; ``Conflict`` if one under the same lock waits or runs already."""
+    if task.get("lock") and is_unfinished(connection, task["lock"]):
+        raise Conflict(
+            "Such a job waits or runs already; see: jobs list",
+            "已有相同任务在等待或执行，见：jobs list",
+            code="already-waiting",
+        )
     app = client_app(dsn)
     with app.open():
-        try:
-            return app.configure_task(**task).defer()
-        except AlreadyEnqueued as error:
-            raise Conflict(
-                "Such a job waits in the queue already.",
-                "队列中已有相同任务等待执行。",
-                code="already-waiting",
-            ) from error
+        return app.configure_task(**task).defer()
 
 
 def retry_job(dsn: str, connection: Connection, job_id: int) -> None:

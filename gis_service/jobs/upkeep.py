@@ -4,7 +4,8 @@ import logging
 from typing import Final
 
 from procrastinate import App, JobContext
-from procrastinate.jobs import Status
+from procrastinate.exceptions import UniqueViolation
+from procrastinate.jobs import Job, Status
 
 _log = logging.getLogger(__name__)
 
@@ -25,14 +26,25 @@ async def retry_stalled_jobs(app: App, *, stalled_after_s: float = STALLED_AFTER
     for job in await manager.get_stalled_jobs(seconds_since_heartbeat=stalled_after_s):
         if job.id is None:
             continue
-        if job.attempts + 1 >= MOST_ATTEMPTS:
-            _log.error("job %s (%s) lost its worker too often; failed", job.id, job.task_name)
-            await manager.finish_job_by_id_async(job.id, Status.FAILED, delete_job=False)
-        else:
+        if job.attempts + 1 < MOST_ATTEMPTS and await _put_back(app, job):
             _log.warning("job %s (%s) lost its worker; tried again", job.id, job.task_name)
-            await manager.retry_job(job)
             retried.append(job.id)
+        else:
+            _log.error("job %s (%s) lost its worker; failed", job.id, job.task_name)
+            await manager.finish_job_by_id_async(job.id, Status.FAILED, delete_job=False)
     return retried
+
+
+async def _put_back(app: App, job: Job) -> bool:
+    """False where one with the same queueing lock waits already, which will do its work.
+
+    Such a job would stop the upkeep of all others, for ever, if its error went on.
+    """
+    try:
+        await app.job_manager.retry_job(job)
+    except UniqueViolation:
+        return False
+    return True
 
 
 def register(app: App) -> None:

@@ -36,3 +36,9 @@ SELECT e.type::text AS type, e.at
 FROM procrastinate.procrastinate_events AS e
 WHERE e.job_id = %(job_id)s
 ORDER BY e.id
+
+-- name: unfinished
+SELECT EXISTS (
+    SELECT FROM procrastinate.procrastinate_jobs AS j
+    WHERE j.lock = %(lock)s AND j.status IN ('todo', 'doing')
+) AS unfinished

@@ -465,12 +465,12 @@ class TestPublishing:
         assert "content-shrunk" in report["import"]["issue_counts"]
         assert editions.contents_in_force(own, None, DAY)["forest_land"].feature_count == 20
 
-    @pytest.mark.parametrize("shift_deg", [0.0001, 0.002])
+    @pytest.mark.parametrize("shift_deg", [0.0003, 0.002])
     def test_one_that_moved_waits_for_a_person(
         self, bold_house: HarvestHouse, own: Connection, exchange: Path, bold: RegisteredSource,
         shift_deg: float,
     ) -> None:  # fmt: skip
-        """0.0001 degrees are 10 m: advisory for people, and still no publish without them."""
+        """0.0003 degrees are 32 m: advisory for people, and still no publish without them."""
         write_forest(exchange / "a.geojson", range(200))
         harvest(bold_house, bold, "1")
         write_forest(exchange / "a.geojson", range(200), shift=shift_deg)
