@@ -44,7 +44,7 @@ def _feature_classes(path: Path) -> list[str]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
-    except (DataSourceError, DataLayerError, UnicodeDecodeError, ValueError) as error:
+    except (DataSourceError, DataLayerError, ValueError, IndexError) as error:
         raise damaged("FileGDB") from error
 
 

@@ -110,7 +110,7 @@ def describe(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             info = pyogrio.read_info(path, layer=layer, encoding=encoding)
-    except (DataSourceError, DataLayerError, UnicodeDecodeError, ValueError) as error:
+    except (DataSourceError, DataLayerError, ValueError, IndexError) as error:
         raise damaged(format_name, _first_line(error)) from error
     if info["driver"] != driver:
         raise UnreadableFile(
