@@ -24,6 +24,7 @@ from gis_service.routes import (
     maps,
     pages,
     quality,
+    records,
 )
 from layers.text import Text
 
@@ -50,6 +51,7 @@ def create_app(library: Library, lifespan: Lifespan[Starlette] | None = None) ->
             *editions.ROUTES,
             *identify.ROUTES,
             *exports.ROUTES,
+            *records.ROUTES,
             *collections.ROUTES,
             *checks.ROUTES,
         ],

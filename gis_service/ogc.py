@@ -18,10 +18,12 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gis_service.catalogue_json import CATALOGUE, RECORD_CLASSES, collection_document
 from gis_service.library import InForce, Library
 from gis_service.problems import problem
 from gis_service.processes import PROCESSES
 from layers.catalog import Layer, Plan
+from layers.crs import Box
 from layers.text import Text
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ _ADDED_CLASSES: Final = (
     _FEATURES_5 + "schemas",
     _FEATURES_5 + "core-roles-features",
     _FEATURES_5 + "queryables",
+    *RECORD_CLASSES,
 )
 
 
@@ -305,3 +308,20 @@ def mend_collections(document: dict[str, Any]) -> None:
     """The same for the list of collections."""
     for collection in document["collections"]:
         mend_collection(collection)
+
+
+def add_catalogue(document: dict[str, Any], base_url: str, language: str, region: Box) -> None:
+    """The record collection stands in the list behind the layers."""
+    document["collections"].append(collection_document(base_url, language, region))
+
+
+def link_catalogue(document: dict[str, Any], base_url: str) -> None:
+    """The landing page leads to the record collection."""
+    document["links"].append(
+        {
+            "rel": "http://www.opengis.net/def/rel/ogc/1.0/ogc-catalog",
+            "type": "application/json",
+            "title": "Catalogue of plans, layers and editions / 规划目录",
+            "href": f"{base_url}/ogc/collections/{CATALOGUE}",
+        }
+    )

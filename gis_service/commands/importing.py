@@ -5,6 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gis_service.commands.describing import (
+    ApprovalAuthority,
+    ApprovalDate,
+    ApprovalDocument,
+    TitleEn,
+    TitleZh,
+    said_of_edition,
+)
 from gis_service.commands.terminal import language, progress_bar, say, show, show_json
 from gis_service.settings import Settings, load_service_config
 from layers.errors import LimitExceeded, UnreadableFile
@@ -33,6 +41,11 @@ def import_plan(
     valid_from: Annotated[str | None, typer.Option(help="First day in force; today.")] = None,
     coverage: Annotated[str | None, typer.Option(help="region, features or a file.")] = None,
     repair: Annotated[bool, typer.Option(help="Mend invalid geometry and say so.")] = False,
+    approval_document: ApprovalDocument = None,
+    approval_date: ApprovalDate = None,
+    approval_authority: ApprovalAuthority = None,
+    title_zh: TitleZh = None,
+    title_en: TitleEn = None,
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Read a file into a draft edition; exit code 1 when rows were refused
@@ -47,6 +60,7 @@ def import_plan(
     from gis_service.routes.requests import calendar_day
     from layers.catalog import load_catalog
     from layers.database import connect
+    from layers.metadata import describe_draft
     from layers.plan_import import import_file
     from layers.sandbox import Sandbox
 
@@ -60,6 +74,7 @@ def import_plan(
             f"{file.name} is larger than {config.limits.import_bytes:,} bytes.",
             f"{file.name} 超过 {config.limits.import_bytes:,} 字节。",
         )
+    said = said_of_edition(approval_document, approval_date, approval_authority, title_zh, title_en)
     first_day = calendar_day(valid_from, "--valid-from") if valid_from else today()
     with (
         start.database(settings, say) as dsn,
@@ -87,6 +102,8 @@ def import_plan(
             progress=report,
             deadline_s=config.limits.reader_deadline_s,
         )
+        if result.edition is not None and not said.is_empty:
+            describe_draft(connection, plan, result.edition, said)
     if json:
         show_json(result.to_json())
     else:
@@ -119,6 +136,11 @@ def publish(
     check: Annotated[
         bool, typer.Option("--check", help="Make a quality report first; blocking findings stop.")
     ] = False,
+    approval_document: ApprovalDocument = None,
+    approval_date: ApprovalDate = None,
+    approval_authority: ApprovalAuthority = None,
+    title_zh: TitleZh = None,
+    title_en: TitleEn = None,
     json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """Put a draft edition in force. Refused while its newest quality report has blocking findings;
@@ -131,11 +153,15 @@ def publish(
     from layers import editions
     from layers.catalog import load_catalog
     from layers.database import connect
+    from layers.metadata import describe_draft
     from layers.quality.run import edition_to_check
 
     settings = Settings()
     load_catalog(settings.config_dir).plan(plan)
+    said = said_of_edition(approval_document, approval_date, approval_authority, title_zh, title_en)
     with start.database(settings, say) as dsn, connect(dsn) as connection:
+        if not said.is_empty:
+            edition = describe_draft(connection, plan, edition, said)
         if check:
             edition = edition_to_check(connection, plan, edition)
             check_edition(connection, settings, edition)

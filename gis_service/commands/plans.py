@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gis_service.commands.describing import describe
 from gis_service.commands.terminal import language, progress_bar, say, show, show_json
 from gis_service.settings import Settings
 from layers.errors import BadParameter, Conflict
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from layers.database import Connection
 
 app = typer.Typer(help="The catalogue with its editions.", no_args_is_help=True)
+
+app.command()(describe)
 
 _IN_FORCE = "in-force"
 _DRAFT = "draft"

@@ -14,6 +14,7 @@ from gis_service.library import LayerInForce, today
 from gis_service.ogc import (
     CRS84,
     OFFERED_CRS,
+    add_catalogue,
     call,
     change_json,
     mend_collection,
@@ -48,8 +49,11 @@ _CRS84: Final = parse_crs(CRS84)
 def collections(request: Request) -> Response:
     """The list of collections, by pygeoapi."""
     frame = request.app.state.ogc
-    answer = call(frame, "describe_collections", request, base_url(request))
-    return change_json(answer, mend_collections)
+    address, language = base_url(request), language_of(request)
+    answer = call(frame, "describe_collections", request, address)
+    answer = change_json(answer, mend_collections)
+    region = library_of(request).config.region.bbox
+    return change_json(answer, lambda found: add_catalogue(found, address, language, region))
 
 
 def collection(request: Request) -> Response:

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gis_service.ogc import call, change_json, honest_conformance
+from gis_service.ogc import call, change_json, honest_conformance, link_catalogue
 from gis_service.routes.requests import base_url, library_of
 from layers.database import migration_files
 from layers.errors import NotFound, Unavailable
@@ -96,7 +96,9 @@ def metrics(_: Request) -> Response:
 
 def landing(request: Request) -> Response:
     """Landing page of the OGC API, by pygeoapi."""
-    return call(request.app.state.ogc, "landing_page", request, base_url(request))
+    address = base_url(request)
+    answer = call(request.app.state.ogc, "landing_page", request, address)
+    return change_json(answer, lambda document: link_catalogue(document, address))
 
 
 def conformance(request: Request) -> Response:
