@@ -17,10 +17,14 @@ import pyarrow.compute as pc  # type: ignore[import-untyped]
 from layers.attribute_values import CONVERTERS, TYPE_NAMES, Unreadable, to_string
 from layers.catalog import Attribute, Catalog, CodeList, Layer
 from layers.field_map import FieldPlan
-from layers.import_issues import IssueLog, Severity
+from layers.import_issues import IssueLog
 from layers.text import Text
 
-_CANDIDATE: Final = r"[0-9]{17}[0-9Xx]|1[3-9][0-9]{9}"
+_CANDIDATE: Final = (
+    r"[1-9][0-9]{5}(19[0-9]{2}|20[0-9]{2}|2100)(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])[0-9]{3}[0-9Xx]"
+    r"|1[3-9][0-9]{9}"
+)
+"""What may hold a personal number at all: half of all object codes have 18 digits, few a date."""
 _IDENTITY: Final = re.compile(r"(?<![0-9])[1-9][0-9]{16}[0-9Xx](?![0-9])")
 _MOBILE: Final = re.compile(r"(?<![0-9A-Za-z])1[3-9][0-9]{9}(?![0-9A-Za-z])")
 _MOBILE_NUMBERS: Final = (13_000_000_000, 20_000_000_000)
@@ -52,14 +56,18 @@ def check_attributes(
     layer: Layer,
     catalog: Catalog,
     issues: IssueLog,
-) -> tuple[list[dict[str, Any]], set[int]]:
-    """The attributes of each row, and the indices of rows that lack a required one."""
-    rows: list[dict[str, Any]] = [dict(plan.constants) for _ in range(count)]
+) -> tuple[Values, set[int]]:
+    """The attributes, column by column, and the indices of rows that lack a required one."""
+    columns: Values = {name: [value] * count for name, value in plan.constants.items()}
     for field, attribute in plan.pairs:
         translation = plan.values.get(attribute.name, {})
-        _fill(rows, values[field], field, attribute, translation, first_row, issues)
-    _check_codes(rows, first_row, plan, layer, catalog, issues)
-    return rows, _without_required(rows, first_row, plan, layer, issues)
+        found = _converted(values[field], field, attribute, translation, first_row, issues)
+        earlier = columns.get(attribute.name)
+        if earlier is not None:
+            found = [old if new is None else new for old, new in zip(earlier, found, strict=True)]
+        columns[attribute.name] = found
+    _check_codes(columns, first_row, plan, layer, catalog, issues)
+    return columns, _without_required(columns, first_row, plan, layer, issues)
 
 
 def _values(column: pa.Array, field: str, first_row: int, issues: IssueLog) -> list[Any]:
@@ -112,41 +120,54 @@ def _is_identity(number: str) -> bool:
     return 1900 <= born.year <= 2100 and _CHECK_DIGITS[total % 11] == number[17].upper()
 
 
-def _fill(
-    rows: list[dict[str, Any]],
+def _converted(
     values: list[Any],
     field: str,
     attribute: Attribute,
     translation: Mapping[str, str],
     first_row: int,
     issues: IssueLog,
-) -> None:
-    convert, name = CONVERTERS[attribute.type], attribute.name
-    severity: Severity = "advisory" if attribute.codes is None else "blocking"
-    for index, raw in enumerate(values):
-        if raw is None:
-            continue
+) -> list[Any]:
+    convert = CONVERTERS[attribute.type]
+    if convert is to_string and not translation:
         try:
-            value = convert(translation.get(str(raw), raw) if translation else raw)
+            return [None if raw is None else to_string(raw) for raw in values]
         except Unreadable:
-            issues.add(
-                "bad-value",
-                severity,
-                Text(
-                    zh=f"值无法读作{TYPE_NAMES[attribute.type].zh}，已留空。",
-                    en=f"The value is no {TYPE_NAMES[attribute.type].en}; it was left out.",
-                ),
-                row=first_row + index,
-                field=field,
-                value=raw,
-            )
-            continue
-        if value is not None:
-            rows[index][name] = value
+            pass  # one by one, to name the rows
+    return [
+        None if raw is None else _one(raw, index, field, attribute, translation, first_row, issues)
+        for index, raw in enumerate(values)
+    ]
+
+
+def _one(
+    raw: Any,
+    index: int,
+    field: str,
+    attribute: Attribute,
+    translation: Mapping[str, str],
+    first_row: int,
+    issues: IssueLog,
+) -> Any:
+    try:
+        return CONVERTERS[attribute.type](translation.get(str(raw), raw) if translation else raw)
+    except Unreadable:
+        issues.add(
+            "bad-value",
+            "advisory" if attribute.codes is None else "blocking",
+            Text(
+                zh=f"值无法读作{TYPE_NAMES[attribute.type].zh}，已留空。",
+                en=f"The value is no {TYPE_NAMES[attribute.type].en}; it was left out.",
+            ),
+            row=first_row + index,
+            field=field,
+            value=raw,
+        )
+        return None
 
 
 def _check_codes(
-    rows: list[dict[str, Any]],
+    columns: Values,
     first_row: int,
     plan: FieldPlan,
     layer: Layer,
@@ -156,32 +177,40 @@ def _check_codes(
     field_of = {attribute.name: field for field, attribute in plan.pairs}
     by_scheme = {code_list.scheme: code_list for code_list in catalog.code_lists}
     for attribute in layer.attributes:
-        if attribute.codes is None:
+        if attribute.codes is None or attribute.name not in columns:
             continue
         default = catalog.code_list(attribute.codes)
-        for index, row in enumerate(rows):
-            value = row.get(attribute.name)
-            if value is None:
-                continue
-            code_list = _list_for(row, attribute, default, by_scheme)
-            if code_list.find(str(value)) is None:
+        values = columns[attribute.name]
+        schemes = columns.get("code_scheme") or [None] * len(values)
+        pairs = list(zip(values, schemes, strict=True))
+        unknown = {
+            pair: code_list
+            for pair in set(pairs)
+            if pair[0] is not None
+            for code_list in (_list_for(pair[1], attribute, default, by_scheme),)
+            if code_list.find(str(pair[0])) is None
+        }
+        if not unknown:
+            continue
+        for index, pair in enumerate(pairs):
+            if pair in unknown:
                 issues.add(
                     "unknown-code",
                     "blocking",
                     Text(
-                        zh=f"代码不在“{code_list.title.zh}”中；该行已保留，但规则无法按此归类。",
-                        en=f"The code is not in '{code_list.title.en}'; the row was kept, but "
+                        zh=f"代码不在“{unknown[pair].title.zh}”中；该行已保留，但规则无法按此归类。",
+                        en=f"The code is not in '{unknown[pair].title.en}'; the row was kept, but "
                         "rules cannot classify it.",
                     ),
                     row=first_row + index,
                     field=field_of.get(attribute.name, attribute.name),
-                    value=value,
+                    value=pair[0],
                     kept_per_field=_KEPT_CODES_PER_FIELD,
                 )
 
 
 def _list_for(
-    row: Mapping[str, Any],
+    scheme: Any,
     attribute: Attribute,
     default: CodeList,
     by_scheme: Mapping[str, CodeList],
@@ -189,19 +218,22 @@ def _list_for(
     """A row that names its scheme is held against that one; digits differ between schemes."""
     if attribute.name == "code_scheme":
         return default
-    return by_scheme.get(str(row.get("code_scheme", "")), default)
+    return by_scheme.get(str(scheme or ""), default)
 
 
 def _without_required(
-    rows: list[dict[str, Any]], first_row: int, plan: FieldPlan, layer: Layer, issues: IssueLog
+    columns: Values, first_row: int, plan: FieldPlan, layer: Layer, issues: IssueLog
 ) -> set[int]:
     field_of = {attribute.name: field for field, attribute in plan.pairs}
     refused: set[int] = set()
     for attribute in layer.attributes:
         if not attribute.required or attribute.name not in field_of:
             continue
-        for index, row in enumerate(rows):
-            if row.get(attribute.name) is None:
+        values = columns[attribute.name]
+        if None not in values:
+            continue
+        for index, value in enumerate(values):
+            if value is None:
                 refused.add(index)
                 issues.add(
                     "required-value-missing",

@@ -21,7 +21,7 @@ class Unreadable(Exception):
 def to_string(raw: Any) -> str | None:
     """Text without outer blanks; whole numbers without a fraction; empty = None."""
     if isinstance(raw, str):
-        return raw.replace("\x00", "").strip() or None
+        return (raw.replace("\x00", "") if "\x00" in raw else raw).strip() or None
     if isinstance(raw, bool):
         return "true" if raw else "false"
     if isinstance(raw, float):

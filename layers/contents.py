@@ -17,7 +17,8 @@ advisory lock on it until it is closed or ``release_content`` is called; by that
 a living import from a dead one. Run all steps of one content on one connection.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -54,6 +55,7 @@ __all__ = [
     "hide",
     "load_arrays",
     "load_rows",
+    "load_stream",
     "next_fid",
     "release_content",
     "stored_fingerprint",
@@ -90,9 +92,22 @@ def create_content(
 
 def load_rows(connection: Connection, content_id: int, copy_file: Path) -> int:
     """COPY a file written by ``layers.feature_rows.RowFile`` into the content; give its rows."""
-    with connection.cursor() as cursor, copy_file.open("rb") as file:
+    with copy_file.open("rb") as file:
+        return load_stream(connection, content_id, iter(partial(file.read, 1 << 20), b""))
+
+
+def load_stream(connection: Connection, content_id: int, blocks: Iterable[bytes]) -> int:
+    """COPY a stream of ``layers.feature_rows.RowFile`` into an empty content; give its rows.
+
+    The table is emptied first: in the transaction that (re)made a table PostgreSQL writes no log of
+    its rows where nobody replicates.
+    """
+    name = partitions.partition("feature", content_id)
+    with connection.transaction(), connection.cursor() as cursor:
+        if base_of(connection, content_id) is None:
+            cursor.execute(sql.SQL("TRUNCATE {name}").format(name=name))
         with cursor.copy(_copy_statement(content_id)) as copy:
-            while block := file.read(1 << 20):
+            for block in blocks:
                 copy.write(block)
         return cursor.rowcount
 

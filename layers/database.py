@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, Final, LiteralString, cast
 
 import psycopg
-from psycopg import sql
+from psycopg import conninfo, sql
 from psycopg.rows import DictRow, TupleRow, dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
@@ -35,6 +35,23 @@ def connect(dsn: str, *, autocommit: bool = True) -> Connection:
         raise Unavailable(
             f"No database connection: {reason}", f"无法连接数据库：{reason}"
         ) from error
+
+
+def is_free(connection: Connection) -> bool:
+    """Whether it is in no transaction: what it wrote is there for other connections, too."""
+    return connection.autocommit and (
+        connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+    )
+
+
+def beside(connection: Connection) -> Connection:
+    """Another connection to the same database, for work that runs at the same time."""
+    return connect(
+        conninfo.make_conninfo(
+            **{**connection.info.get_parameters(), "options": ""},
+            password=connection.info.password or None,
+        )
+    )
 
 
 def open_pool(dsn: str, *, size: int = 6, statement_timeout_ms: int = 10_000) -> ConnectionPool:

@@ -27,7 +27,7 @@ triggers refuse what is published, note the touched rows and take the content ba
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
 import shapely
 from psycopg import errors as pg
@@ -42,6 +42,7 @@ from layers.errors import Conflict, NotFound
 from layers.feature_rows import attributes_json
 
 _SQL: Final = statements("layers", "deltas.sql")
+_IMPORT_SQL: Final = statements("layers", "import.sql")
 LOCK_CLASS: Final = 73_615
 """First key of the advisory locks that living imports hold; the second one is the content."""
 _LARGEST_SHARE: Final = 0.2
@@ -101,6 +102,7 @@ def _copy_delta(connection: Connection, from_id: int, content_id: int) -> None:
     connection.execute(_SQL["copy_hidden"], values)
     connection.execute(_on("copy_rows", content_id, from_id), values)
     connection.execute(_SQL["copy_source_rows"], values)
+    connection.execute(_IMPORT_SQL["copy_chunks_of_base"], values)
 
 
 def next_fid(connection: Connection, content_id: int) -> int:
@@ -204,6 +206,7 @@ def settle_rows(connection: Connection, content_id: int) -> int | None:
         values = {"content_id": content_id, "from_id": base_id}
         connection.execute(_on("copy_rows", content_id, base_id), values)
         connection.execute(_SQL["copy_source_rows"], values)
+        connection.execute(_IMPORT_SQL["copy_chunks_of_base"], values)
         connection.execute(_SQL["make_whole"], values)
         return None
     _refuse_twice(connection, content_id, base_id)
@@ -246,7 +249,14 @@ def _size(connection: Connection, content_id: int, base_id: int) -> tuple[int, i
 
 def _on(name: str, content_id: int, base_id: int | None = None) -> sql.Composed:
     """A statement on the partitions of a content and of its base (or of where it copies from)."""
-    return sql.SQL(_SQL[name]).format(
+    return on_partitions(_SQL[name], content_id, base_id)
+
+
+def on_partitions(
+    statement: LiteralString, content_id: int, base_id: int | None = None
+) -> sql.Composed:
+    """``{features}`` is the content's own partition, ``{base_features}`` that of its base."""
+    return sql.SQL(statement).format(
         features=partitions.partition("feature", content_id),
         base_features=partitions.partition("feature", content_id if base_id is None else base_id),
     )

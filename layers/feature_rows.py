@@ -8,10 +8,10 @@ the fingerprint (``content_sha256``) stands on.
 import hashlib
 import math
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Final, Self, cast
+from typing import Any, Final, Self, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -22,11 +22,16 @@ from layers.crs import STORAGE_SRID, GeometryArray
 
 _SIGNATURE: Final = b"PGCOPY\n\xff\r\n\x00" + struct.pack("!ii", 0, 0)
 _TRAILER: Final = struct.pack("!h", -1)
-_HEAD: Final = struct.Struct("!hiqi")  # 5 columns; length and value of fid; length of feature_id
+_HEAD: Final = np.dtype(
+    [("fields", ">i2"), ("fid_size", ">i4"), ("fid", ">i8"), ("name_size", ">i4")]
+)
+_ATTRIBUTES_HEAD: Final = np.dtype([("size", ">i4"), ("version", "u1")])
 _AREA: Final = struct.Struct("!id")
 _LENGTH: Final = struct.Struct("!i")
 _NO_AREA: Final = _LENGTH.pack(-1)
 _JSONB_VERSION: Final = b"\x01"
+_ROWS_A_BLOCK: Final = 4_000
+_KEPT_MEMBERS: Final = 500
 _BLOCK_BYTES: Final = 1 << 20
 
 
@@ -41,6 +46,16 @@ class Fingerprint:
         """Take in one row; each field is preceded by its length, so that none can flow over."""
         lengths = struct.pack("<III", len(feature_id), len(attributes), len(ewkb))
         self._digest.update(b"".join((lengths, feature_id, attributes, ewkb)))
+
+    def add_rows(
+        self, names: Sequence[bytes], attributes: Sequence[bytes], ewkb: Sequence[bytes]
+    ) -> None:
+        """Take in rows; the same bytes as ``add`` one by one."""
+        lengths = np.empty((len(names), 3), dtype="<u4")
+        for column, values in enumerate((names, attributes, ewkb)):
+            lengths[:, column] = _sizes(values)
+        heads = lengths.reshape(-1).view("V12").tolist()
+        self._digest.update(_interleaved(heads, names, attributes, ewkb))
 
     def add_stored(self, feature_id: str, attributes: str, ewkb: bytes) -> None:
         """Take in one row as PostgreSQL gives it back (jsonb has its own order of keys)."""
@@ -66,17 +81,31 @@ def attributes_json(attributes: Mapping[str, Any]) -> bytes:
 def attribute_rows(
     columns: Mapping[str, Sequence[Any] | npt.NDArray[Any]], count: int
 ) -> Iterator[bytes]:
-    """The JSON of each row from columns of equal length."""
-    names = sorted(columns)
-    if not names:
+    """The JSON of each row from columns of equal length, as ``attributes_json`` writes it."""
+    if not columns:
         yield from (b"{}" for _ in range(count))
         return
-    lists = [
-        column.tolist() if isinstance(column, np.ndarray) else column
-        for column in (columns[name] for name in names)
-    ]
-    for values in zip(*lists, strict=True):
-        yield attributes_json(dict(zip(names, values, strict=True)))
+    members = [_members(name, columns[name]) for name in sorted(columns)]
+    for row in zip(*members, strict=True):
+        yield b"{" + b",".join(filter(None, row)) + b"}"
+
+
+def _members(name: str, column: Sequence[Any] | npt.NDArray[Any]) -> list[bytes]:
+    """``"name":value`` of each row, empty where there is none; codes repeat, so few are made."""
+    key = orjson.dumps(name) + b":"
+    values = column.tolist() if isinstance(column, np.ndarray) else column
+    made: dict[str, bytes] = {}
+    members = []
+    for value in values:
+        member = made.get(value) if isinstance(value, str) else None
+        if member is None:
+            # NUL is legal in JSON and impossible in jsonb.
+            text = orjson.dumps(value).replace(b"\\u0000", b"")
+            member = b"" if text == b"null" else key + text
+            if isinstance(value, str) and len(made) < _KEPT_MEMBERS:
+                made[value] = member
+        members.append(member)
+    return members
 
 
 def to_ewkb(geometries: GeometryArray) -> list[bytes]:
@@ -84,6 +113,18 @@ def to_ewkb(geometries: GeometryArray) -> list[bytes]:
     stamped = shapely.set_srid(geometries, STORAGE_SRID)
     encoded = shapely.to_wkb(stamped, include_srid=True, output_dimension=2, byte_order=1)
     return cast(list[bytes], encoded.tolist())
+
+
+def _sizes(values: Sequence[bytes]) -> npt.NDArray[np.int64]:
+    return np.fromiter(map(len, values), np.int64, len(values))
+
+
+def _interleaved(*columns: Sequence[bytes]) -> bytes:
+    """The first of each column, the second of each, and so on, joined."""
+    parts: list[bytes] = [b""] * (len(columns) * len(columns[0]))
+    for place, column in enumerate(columns):
+        parts[place :: len(columns)] = column
+    return b"".join(parts)
 
 
 def encode_rows(
@@ -94,28 +135,42 @@ def encode_rows(
     geometries: GeometryArray,
     fingerprint: Fingerprint | None = None,
 ) -> Iterator[bytes]:
-    """One binary COPY row each: fid, feature_id, attributes, area_m2 (NaN = none), geom."""
-    note: Callable[[bytes, bytes, bytes], None] = (
-        fingerprint.add if fingerprint is not None else lambda *_: None
+    """Binary COPY rows, some thousand a block: fid, id, attributes, area_m2 (NaN = none), geom."""
+    all_fids = np.fromiter(fids, np.int64)
+    names = [feature_id.encode() for feature_id in feature_ids]
+    texts = list(attributes)
+    if not len(all_fids) == len(names) == len(texts) == len(areas_m2) == len(geometries):
+        raise ValueError("columns of different lengths")
+    for start in range(0, len(names), _ROWS_A_BLOCK):
+        part = slice(start, start + _ROWS_A_BLOCK)
+        ewkb = to_ewkb(geometries[part])
+        if fingerprint is not None:
+            fingerprint.add_rows(names[part], texts[part], ewkb)
+        yield _encode(all_fids[part], names[part], texts[part], areas_m2[part], ewkb)
+
+
+def _encode(
+    fids: npt.NDArray[np.int64],
+    names: Sequence[bytes],
+    attributes: Sequence[bytes],
+    areas_m2: npt.NDArray[np.float64],
+    ewkb: Sequence[bytes],
+) -> bytes:
+    heads = np.empty(len(fids), dtype=_HEAD)
+    heads["fields"], heads["fid_size"] = 5, 8
+    heads["fid"], heads["name_size"] = fids, _sizes(names)
+    middle = np.empty(len(fids), dtype=_ATTRIBUTES_HEAD)
+    middle["size"], middle["version"] = _sizes(attributes) + 1, 1
+    areas = [_NO_AREA if area != area else _AREA.pack(8, area) for area in areas_m2.tolist()]
+    return _interleaved(
+        heads.view(f"V{_HEAD.itemsize}").tolist(),
+        names,
+        middle.view(f"V{_ATTRIBUTES_HEAD.itemsize}").tolist(),
+        attributes,
+        areas,
+        _sizes(ewkb).astype(">i4").view("V4").tolist(),
+        ewkb,
     )
-    columns = zip(
-        fids, feature_ids, attributes, areas_m2.tolist(), to_ewkb(geometries), strict=True
-    )
-    for fid, feature_id, attribute_json, area, ewkb in columns:
-        name = feature_id.encode()
-        note(name, attribute_json, ewkb)
-        yield b"".join(
-            (
-                _HEAD.pack(5, 8, fid, len(name)),
-                name,
-                _LENGTH.pack(len(attribute_json) + 1),
-                _JSONB_VERSION,
-                attribute_json,
-                _NO_AREA if math.isnan(area) else _AREA.pack(8, area),
-                _LENGTH.pack(len(ewkb)),
-                ewkb,
-            )
-        )
 
 
 def copy_blocks(encoded: Iterable[bytes]) -> Iterator[bytes]:
@@ -133,12 +188,12 @@ def copy_blocks(encoded: Iterable[bytes]) -> Iterator[bytes]:
 
 
 class RowFile:
-    """A file of encoded rows that grows batch by batch, for ``contents.load_rows``."""
+    """A stream of encoded rows that grows batch by batch, for ``contents.load_rows``."""
 
     def __init__(self, path: Path) -> None:
-        """Create the file; it is complete only after ``close`` (the trailer ends it)."""
-        self._file = path.open("wb", buffering=_BLOCK_BYTES)
-        self._file.write(_SIGNATURE)
+        """Open a file or a pipe; it is complete only after ``close`` (the trailer ends it)."""
+        self._file = path.open("wb", buffering=0)
+        self._write(_SIGNATURE)
         self.fingerprint = Fingerprint()
 
     def write(
@@ -150,13 +205,19 @@ class RowFile:
         geometries: GeometryArray,
     ) -> None:
         """Append rows."""
-        self._file.writelines(
-            encode_rows(fids, feature_ids, attributes, areas_m2, geometries, self.fingerprint)
-        )
+        for block in encode_rows(
+            fids, feature_ids, attributes, areas_m2, geometries, self.fingerprint
+        ):
+            self._write(block)
+
+    def _write(self, block: bytes) -> None:
+        left = memoryview(block)
+        while left:
+            left = left[self._file.write(left) or 0 :]
 
     def close(self) -> None:
         """Write the trailer and close."""
-        self._file.write(_TRAILER)
+        self._write(_TRAILER)
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -169,32 +230,8 @@ class RowFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Complete the file, also after an error: nobody loads the file of a failed child."""
-        self.close()
-
-
-def start_rows(file: BinaryIO) -> None:
-    """Write the head of a binary COPY stream."""
-    file.write(_SIGNATURE)
-
-
-def end_rows(file: BinaryIO) -> None:
-    """Write the end of a binary COPY stream."""
-    file.write(_TRAILER)
-
-
-def encode_source_row(
-    content_id: int, fid: int, source_crs: str, wkb: bytes, attributes: Mapping[str, Any]
-) -> bytes:
-    """One binary COPY row of ``library.source_feature``: the row as it came, in its own CRS."""
-    body = orjson.dumps(dict(attributes), default=str).replace(b"\\u0000", b"")
-    fields = (
-        struct.pack("!i", content_id),
-        struct.pack("!q", fid),
-        source_crs.encode(),
-        wkb,
-        _JSONB_VERSION + body,
-    )
-    return struct.pack("!h", len(fields)) + b"".join(
-        _LENGTH.pack(len(value)) + value for value in fields
-    )
+        """Complete the stream; after an error it stays without its end, and nobody takes it."""
+        if kind is None:
+            self.close()
+        else:
+            self._file.close()

@@ -77,7 +77,14 @@ def coverage_of(
         whole = shapely.box(*region)
     else:
         whole = shapely.from_wkb(features_union) if features_union else None
-    if whole is None or not refused_boxes:
+    return whole if whole is None else without_boxes(whole, refused_boxes, accuracy_m=accuracy_m)
+
+
+def without_boxes(
+    whole: shapely.Geometry, refused_boxes: Sequence[Box], *, accuracy_m: float
+) -> shapely.Geometry:
+    """A coverage without the places of refused rows, with a margin around each."""
+    if not refused_boxes:
         return whole
     boxes = _grown(refused_boxes, max(accuracy_m, _LEAST_MARGIN_M))
     return shapely.difference(whole, shapely.union_all(boxes))

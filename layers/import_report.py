@@ -8,12 +8,35 @@ from typing import Any, Final, Literal
 from layers.catalog import Layer, Plan
 from layers.crs_diagnosis import Shift
 from layers.import_issues import Issue
-from layers.import_rows import ReadResult
+from layers.import_job import ReadResult
 from layers.text import Text
 
 _SHOWN_ISSUES: Final = 1_000
 _CRUDE_SHIFT_M: Final = 50.0
 _SHRUNK_SHARE: Final = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What an incremental import did, in features; ``base`` is the content compared with."""
+
+    base: int
+    added: int
+    changed: int
+    removed: int
+    unchanged: int
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether every feature is as it was."""
+        return self.added == self.changed == self.removed == 0
+
+    def to_json(self) -> dict[str, int]:
+        """As it stands in the import report."""
+        return {
+            "base": self.base, "added": self.added, "changed": self.changed,
+            "removed": self.removed, "unchanged": self.unchanged,
+        }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +66,12 @@ class ImportReport:
     datum: Mapping[str, Any] = field(default_factory=dict)
     """How the coordinates came to CGCS2000 (``layers.crs.Crs.statement``)."""
 
+    settings: str = ""
+    """A digest of everything that decides what becomes of a row (``layers.incremental``)."""
+    fields: str = ""
+    changes: Changes | None = None
+    """What differs from the base, where only that was loaded."""
+
     @property
     def added_accuracy_m(self) -> float:
         """What that adds to the layer's own standard deviation, in metres."""
@@ -70,8 +99,11 @@ class ImportReport:
                 "encoding": self.encoding,
                 "crs": self.source_crs,
                 **self.datum,
+                "settings": self.settings,
+                "fields": self.fields,
             },
             "content_sha256": self.content_sha256,
+            **({"changes": self.changes.to_json()} if self.changes is not None else {}),
         }
 
 
@@ -98,6 +130,7 @@ def report_of(
         source_crs=result.source_crs,
         content_sha256=result.content_sha256,
         datum=result.datum,
+        fields=result.fields,
     )
 
 

@@ -12,45 +12,59 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import shapely
-from psycopg import sql
-from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from layers import contents, editions, partitions
+from layers import contents, editions
 from layers.catalog import Catalog, Layer, Plan
 from layers.crs import Box
-from layers.crs_diagnosis import Shift, find_shift
-from layers.database import Connection, statements
+from layers.database import Connection, beside, is_free, statements
 from layers.datum import Transformation
 from layers.errors import BadInput, BadParameter
 from layers.field_map import FieldMap, load_field_map
-from layers.import_coverage import CoverageChoice, coverage_kind, coverage_of
-from layers.import_issues import Issue, load_issues
-from layers.import_report import (
-    Comparison,
-    ImportReport,
-    report_of,
-    shift_issue,
-    shrunk_issue,
-    with_issues,
+from layers.import_comparison import against_force
+from layers.import_coverage import (
+    CoverageChoice,
+    CoverageKind,
+    coverage_kind,
+    coverage_of,
+    without_boxes,
 )
-from layers.import_rows import (
+from layers.import_issues import Issue, load_issues
+from layers.import_job import (
+    CHUNKS_FILE,
     ISSUES_FILE,
     PROGRESS_FILE,
-    ROWS_FILE,
-    SOURCE_ROWS_FILE,
+    ROWS_PIPE,
     ImportJob,
-    read_into_files,
+    NotComparable,
+    ReadResult,
 )
+from layers.import_report import ImportReport, report_of, with_issues
+from layers.import_rows import read_into_files
+from layers.incremental import (
+    Base,
+    apply,
+    base_or_refuse,
+    coverage_after,
+    find_base,
+    is_comparable,
+    kept_issues,
+    settings_sha256,
+    write_known,
+)
+from layers.row_loading import RowLoader
 from layers.sandbox import Sandbox
+from layers.source_rows import copy_chunks
 from layers.zone_check import zone_issue
 
 Progress = Callable[[str, float], None]
@@ -69,9 +83,10 @@ class StoreWitness(Protocol):
 __all__ = ["CoverageChoice", "FieldMap", "ImportReport", "StoreWitness", "import_file"]
 
 _SQL: Final = statements("layers", "import.sql")
-_READING_SHARE: Final = 0.6
+_READING_SHARE: Final = 0.7
+_INDEX_SHARE: Final = 0.75
+_COMPARE_SHARE: Final = 0.95
 _JOB_PREFIX: Final = "gis-import-"
-_ROW_NUMBERS: Final = "ids-generated"
 
 
 def import_file(
@@ -92,6 +107,9 @@ def import_file(
     convert_obfuscated: bool = False,
     coverage: CoverageChoice | shapely.Geometry | None = None,
     repair: bool = False,
+    full: bool = False,
+    changes_only: bool = False,
+    delete_ids: Sequence[str] = (),
     progress: Progress = lambda _what, _share: None,
     deadline_s: float = 3600.0,
     allow_network: bool = False,
@@ -107,6 +125,10 @@ def import_file(
     the id of a registered one; ``convert_obfuscated`` admits gcj02 and bd09 as ``source_crs``,
     which leaves a blocking issue. Refused without network isolation unless
     ``allow_network``.
+
+    Where the content before was imported with the same settings, only rows that differ from it
+    are checked and stored (``layers.incremental``); ``full`` forbids that. With ``changes_only``
+    the file holds changed and new rows only, found by their ids, and ``delete_ids`` go.
     """
     plan, layer = _target(catalog, plan_id, layer_id)
     chosen_map = _field_map(field_map, field_maps_dir)
@@ -120,52 +142,235 @@ def import_file(
             code="sandbox-unproven",
         )
     contents.sweep_dead_contents(connection)
-    with _job_folder() as job_dir:
-        content_id = contents.create_content(connection, layer.id)
+    template = ImportJob(
+        path=path.resolve(),
+        job_dir=Path(),
+        content_id=0,
+        layer=layer,
+        catalog=catalog,
+        field_map=chosen_map,
+        source_crs=source_crs,
+        source_layer=source_layer,
+        transformation=transformation,
+        convert_obfuscated=convert_obfuscated,
+        region=region_bbox,
+        repair=repair,
+        union_features=kind == "features" and layer.geometry == "polygon",
+        changes_only=changes_only,
+        coverage_stated=coverage is not None,
+    )
+    work = _Import(
+        connection, sandbox, catalog, plan, template, kind, coverage, valid_from, progress,
+        deadline_s, witness, tuple(delete_ids),
+    )  # fmt: skip
+    base = None if full and not changes_only else find_base(connection, plan.id, layer, valid_from)
+    if changes_only:
+        return work.run(base_or_refuse(base, layer))
+    if base is not None and is_comparable(base, work.settings, layer, kind):
         try:
-            job = ImportJob(
-                path=path.resolve(),
-                job_dir=job_dir,
-                content_id=content_id,
-                layer=layer,
-                catalog=catalog,
-                field_map=chosen_map,
-                source_crs=source_crs,
-                source_layer=source_layer,
-                transformation=transformation,
-                convert_obfuscated=convert_obfuscated,
-                region=region_bbox,
-                repair=repair,
-                union_features=kind == "features" and layer.geometry == "polygon",
-                coverage_stated=coverage is not None,
+            return work.run(base)
+        except NotComparable:
+            progress("read again", 0.0)
+    return work.run(None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Import:
+    """One import with all that it was asked."""
+
+    connection: Connection
+    sandbox: Sandbox
+    catalog: Catalog
+    plan: Plan
+    template: ImportJob
+    kind: CoverageKind
+    coverage: CoverageChoice | shapely.Geometry | None
+    valid_from: datetime.date
+    progress: Progress
+    deadline_s: float
+    witness: StoreWitness | None
+    delete_ids: tuple[str, ...]
+
+    @property
+    def settings(self) -> str:
+        """A digest of what decides about rows."""
+        return settings_sha256(self.template, self.catalog, self.coverage)
+
+    def run(self, base: Base | None) -> ImportReport:
+        """Read, load and store; with a base only what differs from it."""
+        connection = self.connection
+        with _job_folder() as job_dir:
+            content_id = (
+                contents.create_content(connection, self.template.layer.id)
+                if base is None
+                else contents.create_delta(connection, base.from_id)
             )
-            result = sandbox.run(
-                read_into_files,
-                job,
-                deadline_s=deadline_s,
-                watch=_progress_watch(job_dir, progress),
-            )
-            report = report_of(plan, layer, path, result, load_issues(job_dir / ISSUES_FILE))
-            if result.accepted == 0:
-                contents.drop_content(connection, content_id)
-                return report
-            area = coverage_of(
-                kind, coverage, region_bbox, result.features_union, result.refused_boxes,
-                accuracy_m=math.hypot(layer.accuracy_m, result.added_accuracy_m),
-                unplaced=result.unplaced,
+            try:
+                job = replace(self.template, job_dir=job_dir, content_id=content_id)
+                if base is not None:
+                    write_known(connection, base, job_dir, changes_only=job.changes_only)
+                    job = replace(
+                        job,
+                        first_fid=contents.next_fid(connection, content_id),
+                        expected=base.source if not job.changes_only else None,
+                    )
+                report = self._read_and_store(job, base)
+            except BaseException:
+                _drop_quietly(connection, content_id)
+                raise
+            finally:
+                if not connection.closed:
+                    contents.release_content(connection, content_id)
+        self.progress("stored", 1.0)
+        return report
+
+    def _read_and_store(self, job: ImportJob, base: Base | None) -> ImportReport:
+        watch = _progress_watch(job.job_dir, self.progress)
+        with RowLoader(self.connection, job.content_id, job.job_dir / ROWS_PIPE) as loader:
+
+            def look() -> None:
+                loader.look()
+                watch()
+
+            result = self.sandbox.run(read_into_files, job, deadline_s=self.deadline_s, watch=look)
+            loader.finish(result.accepted - result.unchanged)
+        issues = load_issues(job.job_dir / ISSUES_FILE)
+        report = replace(
+            report_of(self.plan, job.layer, job.path, result, issues), settings=self.settings
+        )
+        if result.accepted == 0 and not (job.changes_only and self.delete_ids):
+            contents.drop_content(self.connection, job.content_id)
+            return report
+        self.progress("store", _READING_SHARE)
+        with _copied_beside(self.connection, job.job_dir / CHUNKS_FILE) as copied:
+            return self._store(job, base, report, result, issues, copied)
+
+    def _store(
+        self,
+        job: ImportJob,
+        base: Base | None,
+        report: ImportReport,
+        result: ReadResult,
+        issues: list[Issue],
+        copied: Callable[[], None],
+    ) -> ImportReport:
+        """Everything or nothing: one transaction; the rows are in a content nobody sees yet."""
+        connection, content_id = self.connection, job.content_id
+        with connection.transaction():
+            edition_id = editions.open_draft(connection, self.plan.id, valid_from=self.valid_from)
+            if self.witness is not None:
+                self.witness.admit(replace(report, edition=edition_id))
+            gone = None
+            if base is not None:
+                changes, gone = apply(connection, job, base, result, self.delete_ids)
+                report = replace(report, changes=changes)
+                if job.changes_only:
+                    old = kept_issues(connection, content_id, base)
+                    issues, report = [*issues, *old], with_issues(report, old)
+                if changes.is_nothing:
+                    return self._same(edition_id, content_id, base, report)
+            self.progress("index", _INDEX_SHARE)
+            report, found = self._finish(job, base, gone, report, result)
+            report = replace(report, edition=edition_id)
+            _copy_issues(connection, content_id, [*issues, *found])
+            report = _keep_findings(connection, report)
+            editions.put_layer(connection, edition_id, report.layer, content_id)
+            if self.witness is not None:
+                self.witness.record(report)
+            copied()
+        return report
+
+    def _finish(
+        self,
+        job: ImportJob,
+        base: Base | None,
+        gone: npt.NDArray[np.int64] | None,
+        report: ImportReport,
+        result: ReadResult,
+    ) -> tuple[ImportReport, list[Issue]]:
+        """Attach the rows and hold the content against the one in force."""
+        connection, content_id = self.connection, job.content_id
+        accuracy_m = math.hypot(job.layer.accuracy_m, result.added_accuracy_m)
+        area = self._coverage(job, base, gone, result, accuracy_m)
+        connection.execute(
+            _SQL["add_accuracy"], {"content_id": content_id, "added_m": report.added_accuracy_m}
+        )
+        zone = zone_issue(connection, self.catalog, content_id, report.source_crs, self.valid_from)
+        contents.finish_content(
+            connection,
+            content_id,
+            content_sha256=report.content_sha256,
+            coverage=shapely.Polygon() if area is None and base is not None else area,
+            source=report.to_json()["source"],
+            blocking_issues=report.blocking,
+        )
+        self.progress("compare", _COMPARE_SHARE)
+        found = against_force(connection, report, content_id, self.valid_from)
+        found += [zone] if zone is not None else []
+        return replace(with_issues(report, found), content=content_id), found
+
+    def _same(
+        self, edition_id: int, content_id: int, base: Base, report: ImportReport
+    ) -> ImportReport:
+        """Nothing differs: the draft holds the content that is there."""
+        connection = self.connection
+        contents.drop_content(connection, content_id)
+        editions.put_layer(connection, edition_id, report.layer, base.from_id)
+        report = replace(
+            report,
+            edition=edition_id,
+            content=base.from_id,
+            content_sha256=base.report["content_sha256"],
+            blocking=max(report.blocking, base.blocking_issues),
+        )
+        if self.witness is not None:
+            self.witness.record(report)
+        return report
+
+    def _coverage(
+        self,
+        job: ImportJob,
+        base: Base | None,
+        gone: npt.NDArray[np.int64] | None,
+        result: ReadResult,
+        accuracy_m: float,
+    ) -> shapely.Geometry | None:
+        """Where the content has data; None = nowhere."""
+        if base is None or gone is None or (not job.changes_only and not job.union_features):
+            return coverage_of(
+                self.kind, self.coverage, job.region, result.features_union,
+                result.refused_boxes, accuracy_m=accuracy_m, unplaced=result.unplaced,
             )  # fmt: skip
-            progress("store", _READING_SHARE)
-            report = _store(
-                connection, catalog, plan, report, content_id, valid_from, job_dir, area, witness
-            )
-        except BaseException:
-            _drop_quietly(connection, content_id)
-            raise
-        finally:
-            if not connection.closed:
-                contents.release_content(connection, content_id)
-    progress("stored", 1.0)
-    return report
+        if result.unplaced and self.coverage is None:
+            return None
+        area = coverage_after(self.connection, job, base, gone)
+        return without_boxes(area, result.refused_boxes, accuracy_m=accuracy_m)
+
+
+@contextmanager
+def _copied_beside(connection: Connection, file: Path) -> Iterator[Callable[[], None]]:
+    """Source rows go in on a connection of their own meanwhile, where the content is there for it.
+
+    Gives what waits for them. They belong to the content and go with it if the rest fails.
+    """
+    if not is_free(connection):
+        yield lambda: copy_chunks(connection, file)
+        return
+    with beside(connection) as other, ThreadPoolExecutor(1) as pool:
+        copied = pool.submit(copy_chunks, other, file)
+        yield copied.result
+
+
+def _keep_findings(connection: Connection, report: ImportReport) -> ImportReport:
+    found = connection.execute(
+        _SQL["keep_findings"],
+        {
+            "content_id": report.content,
+            "import_report": Jsonb(report.to_json()),
+            "blocking_issues": report.blocking,
+        },
+    ).fetchone()
+    return replace(report, content_sha256=str(found[0])) if found else report
 
 
 def _target(catalog: Catalog, plan_id: str, layer_id: str | None) -> tuple[Plan, Layer]:
@@ -187,107 +392,6 @@ def _field_map(value: FieldMap | Path | str | None, folder: Path | None) -> Fiel
     if value is None or isinstance(value, FieldMap):
         return value
     return load_field_map(value, folder)
-
-
-def _store(
-    connection: Connection,
-    catalog: Catalog,
-    plan: Plan,
-    report: ImportReport,
-    content_id: int,
-    valid_from: datetime.date,
-    job_dir: Path,
-    area: shapely.Geometry | None,
-    witness: StoreWitness | None,
-) -> ImportReport:
-    """Everything or nothing: one transaction."""
-    with connection.transaction():
-        edition_id = editions.open_draft(connection, plan.id, valid_from=valid_from)
-        if witness is not None:
-            witness.admit(replace(report, edition=edition_id))
-        contents.load_rows(connection, content_id, job_dir / ROWS_FILE)
-        _copy_file(connection, "copy_source_rows", job_dir / SOURCE_ROWS_FILE)
-        found = _against_force(connection, report, content_id, valid_from)
-        zone = zone_issue(connection, catalog, content_id, report.source_crs, valid_from)
-        found += [zone] if zone is not None else []
-        report = replace(with_issues(report, found), edition=edition_id, content=content_id)
-        _copy_issues(connection, content_id, [*load_issues(job_dir / ISSUES_FILE), *found])
-        connection.execute(
-            _SQL["add_accuracy"], {"content_id": content_id, "added_m": report.added_accuracy_m}
-        )
-        contents.finish_content(
-            connection,
-            content_id,
-            content_sha256=report.content_sha256,
-            coverage=area,
-            source=report.to_json()["source"],
-            import_report=report.to_json(),
-            blocking_issues=report.blocking,
-        )
-        editions.put_layer(connection, edition_id, report.layer, content_id)
-        if witness is not None:
-            witness.record(report)
-    return report
-
-
-def _against_force(
-    connection: Connection, report: ImportReport, content_id: int, valid_from: datetime.date
-) -> list[Issue]:
-    """What is suspicious against the content in force on the day, else against the last one."""
-    layer = report.layer
-    for day in (valid_from, datetime.date.max):
-        in_force = editions.contents_in_force(connection, [layer], day).get(layer)
-        if in_force is not None:
-            break
-    else:
-        return []
-    shift = _shift(connection, content_id, in_force.content_id)
-    shrunk = shrunk_issue(_compare(connection, report, content_id, in_force.content_id))
-    found = (shift_issue(shift) if shift is not None else None, shrunk)
-    return [issue for issue in found if issue is not None]
-
-
-def _compare(
-    connection: Connection, report: ImportReport, content_id: int, before: int
-) -> Comparison:
-    statement = sql.SQL(_SQL["compare_contents"]).format(
-        features=partitions.partition("feature", content_id)
-    )
-    with connection.cursor(row_factory=dict_row) as cursor:
-        (found,) = cursor.execute(statement, {"content_id": before}).fetchall()
-    counts = found["issue_counts"]
-    # Row numbers are no names: other rows carry the same ones in the next file. A content that
-    # was not imported (the demo) says nothing about its ids.
-    comparable = counts is not None and _ROW_NUMBERS not in {*counts, *report.issue_counts}
-    return Comparison(
-        features_before=found["features_before"],
-        features_after=found["features_after"],
-        area_m2_before=found["area_m2_before"] or 0.0,
-        area_m2_after=found["area_m2_after"] or 0.0,
-        ids_vanished=found["ids_vanished"] if comparable else None,
-        length_lost=found["length_lost"],
-        extent_lost=found["extent_lost"],
-    )
-
-
-def _shift(connection: Connection, content_id: int, before: int) -> Shift | None:
-    statement = sql.SQL(_SQL["shifted_centroids"]).format(
-        features=partitions.partition("feature", content_id)
-    )
-    pairs = np.array(
-        connection.execute(statement, {"content_id": before}).fetchall(), dtype=float
-    ).reshape(-1, 4)
-    return find_shift(pairs[:, :2], pairs[:, 2:])
-
-
-def _copy_file(connection: Connection, statement: str, path: Path) -> None:
-    with (
-        connection.cursor() as cursor,
-        cursor.copy(_SQL[statement]) as copy,
-        path.open("rb") as file,
-    ):
-        while block := file.read(1 << 20):
-            copy.write(block)
 
 
 def _copy_issues(connection: Connection, content_id: int, issues: list[Issue]) -> None:

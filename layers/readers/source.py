@@ -78,6 +78,12 @@ class Batch:
     """The line of the file that a fault stands in, for formats made of lines."""
     declared_areas: dict[int, DeclaredArea] = field(default_factory=dict)
     """Areas that the file itself declares, by index; held against the measured ones."""
+    wkb: pa.Array | None = None
+    """The geometries as the file has them; None where the format has no WKB."""
+    left_out: int = 0
+    """Rows among these that ``choose`` of ``stream`` did not want."""
+    rows: tuple[int, ...] | None = None
+    """The numbers of the rows in the file where some were left out; else counted on."""
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -144,8 +150,17 @@ def describe(
     )
 
 
-def stream(source: Source, columns: list[str] | None = None) -> Iterator[Batch]:
-    """Read a source batch by batch (Arrow); fewer rows than announced is a damaged file."""
+Choose = Callable[[int, list[bytes | None], dict[str, pa.Array]], list[int] | None]
+"""Given the first row's number, WKB and fields of a batch: which indices are wanted; None = all."""
+
+
+def stream(
+    source: Source, columns: list[str] | None = None, choose: Choose | None = None
+) -> Iterator[Batch]:
+    """Read a source batch by batch (Arrow); fewer rows than announced is a damaged file.
+
+    With ``choose`` only the wanted rows are decoded (a source with its own batches gives all).
+    """
     if source.batches is not None:
         yield from source.batches()
         return
@@ -159,7 +174,7 @@ def stream(source: Source, columns: list[str] | None = None) -> Iterator[Batch]:
                 if record.num_rows:
                     # Of damaged files GDAL has given offsets that run backwards.
                     record.column(geometry_name).validate(full=True)
-                    yield _batch(source, record, row, geometry_name, fid_name)
+                    yield _batch(source, record, row, geometry_name, fid_name, choose)
                     row += record.num_rows
     except (DataSourceError, DataLayerError, pa.ArrowException, RuntimeError, OSError) as error:
         raise damaged(source.format, _first_line(error)) from error
@@ -186,9 +201,25 @@ def _open_quietly(source: Source, columns: list[str] | None) -> Iterator[tuple[A
         yield found
 
 
-def _batch(source: Source, record: Any, first_row: int, geometry_name: str, fid_name: str) -> Batch:
-    encoded: list[bytes | None] = record.column(geometry_name).to_pylist()
+def _batch(
+    source: Source,
+    record: Any,
+    first_row: int,
+    geometry_name: str,
+    fid_name: str,
+    choose: Choose | None,
+) -> Batch:
+    wkb = record.column(geometry_name)
+    encoded: list[bytes | None] = wkb.to_pylist()
     fids = record.column(fid_name).to_pylist() if fid_name in record.schema.names else []
+    names = [name for name in record.schema.names if name not in (geometry_name, fid_name)]
+    columns = {name: _readable(record.column(name)) for name in names}
+    wanted = choose(first_row, encoded, columns) if choose is not None else None
+    if wanted is not None:
+        picked = pa.array(wanted, pa.int64())
+        wkb, columns = wkb.take(picked), {n: column.take(picked) for n, column in columns.items()}
+        encoded = [encoded[index] for index in wanted]
+        fids = [fids[index] for index in wanted] if fids else []
     geometries, faults, curved = decode(encoded)
     linearised: list[int] = []
     for index in curved:
@@ -198,13 +229,15 @@ def _batch(source: Source, record: Any, first_row: int, geometry_name: str, fid_
         else:
             geometries[index] = straight
             linearised.append(index)
-    names = [name for name in record.schema.names if name not in (geometry_name, fid_name)]
     return Batch(
         first_row=first_row,
         geometries=geometries,
-        columns={name: _readable(record.column(name)) for name in names},
+        columns=columns,
         faults=faults,
         linearised=tuple(linearised),
+        wkb=wkb,
+        left_out=record.num_rows - len(encoded),
+        rows=tuple(first_row + index for index in wanted) if wanted is not None else None,
     )
 
 

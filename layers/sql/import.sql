@@ -7,7 +7,8 @@ SELECT
     ST_Y(a.c) AS lat_after
 FROM (
     SELECT f.feature_id, ST_Centroid(f.geom) AS c
-    FROM {features} AS f
+    FROM reading.feature AS f
+    WHERE f.content_id = %(new_id)s
     ORDER BY hashtext(f.feature_id)
     LIMIT 2000
 ) AS a
@@ -36,7 +37,8 @@ after AS (
         sum(f.area_m2) AS area_m2,
         sum(ST_Length(f.geom)) AS length_deg,
         ST_Extent(f.geom)::geometry AS extent
-    FROM {features} AS f
+    FROM reading.feature AS f
+    WHERE f.content_id = %(new_id)s
 ),
 
 vanished AS (
@@ -45,8 +47,8 @@ vanished AS (
     WHERE
         f.content_id = %(content_id)s
         AND NOT EXISTS (
-            SELECT FROM {features} AS n
-            WHERE n.feature_id = f.feature_id
+            SELECT FROM reading.feature AS n
+            WHERE n.content_id = %(new_id)s AND n.feature_id = f.feature_id
         )
 )
 
@@ -92,9 +94,14 @@ UPDATE library.layer_content
 SET accuracy_m = sqrt(accuracy_m ^ 2 + %(added_m)s ^ 2)
 WHERE id = %(content_id)s AND state = 'loading'
 
--- name: copy_source_rows
-COPY library.source_feature (content_id, fid, source_crs, geom_wkb, attributes)
-FROM STDIN (FORMAT binary)
+-- name: keep_findings
+-- What the comparison found once the content was finished, and the digest that it got.
+UPDATE library.layer_content
+SET
+    import_report = jsonb_set(%(import_report)s, '{content_sha256}', to_jsonb(content_sha256)),
+    blocking_issues = %(blocking_issues)s
+WHERE id = %(content_id)s
+RETURNING content_sha256
 
 -- name: copy_issues
 COPY library.import_issue (content_id, source_row, field, value, code, severity, reason)
@@ -137,14 +144,19 @@ WHERE f.content_id = %(content_id)s
 
 -- name: copy_chunks_of_base
 -- A delta that becomes whole no longer stands on its base: it takes the rows as they came along.
+-- Their chunks get numbers below zero, which the content's own never have.
 INSERT INTO library.source_chunk (
     content_id, chunk, first_fid, last_fid, source_crs, fids, digests, noted, body
 )
 SELECT
     %(content_id)s,
-    c.chunk + 1 + coalesce(
-        (SELECT max(o.chunk) FROM library.source_chunk AS o WHERE o.content_id = %(content_id)s), -1
-    ),
+    coalesce(
+        (
+            SELECT min(o.chunk) FROM library.source_chunk AS o
+            WHERE o.content_id = %(content_id)s AND o.chunk < 0
+        ),
+        0
+    ) - row_number() OVER (ORDER BY c.chunk),
     c.first_fid,
     c.last_fid,
     c.source_crs,

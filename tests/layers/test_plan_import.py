@@ -25,6 +25,7 @@ from layers.database import Connection, connect
 from layers.errors import BadInput, Conflict, CrsRefused, GaveUp, UnreadableFile
 from layers.plan_import import ImportReport, import_file
 from layers.sandbox import Sandbox
+from layers.source_rows import source_row
 
 REGION = (107.9, 17.6, 111.9, 20.7)
 DAY = datetime.date(2026, 1, 1)
@@ -157,14 +158,10 @@ def test_projected_files_come_out_in_place(  # type: ignore[no-untyped-def]
 
     (_, _, geometry) = stored(connection, report)[0]
     assert shapely.hausdorff_distance(geometry, SQUARE) < 2e-7
-    source = connection.execute(
-        "SELECT source_crs, ST_AsBinary(ST_GeomFromWKB(geom_wkb)) FROM library.source_feature"
-        " WHERE content_id = %s",
-        (report.content,),
-    ).fetchone()
+    source = source_row(connection, report.content, 1)
     assert source is not None
-    assert source[0] == code
-    assert shapely.from_wkb(source[1]).equals_exact(moved[0], 0)
+    assert source.source_crs == code
+    assert shapely.from_wkb(source.geom_wkb).equals_exact(moved[0], 0)
 
 
 def test_a_row_that_is_stored_as_it_came_is_not_kept_twice(  # type: ignore[no-untyped-def]
@@ -174,10 +171,11 @@ def test_a_row_that_is_stored_as_it_came_is_not_kept_twice(  # type: ignore[no-u
 
     report = run(write(tmp_path / "a.gpkg", [SQUARE, fine]))
 
-    kept = connection.execute(
-        "SELECT fid FROM library.source_feature WHERE content_id = %s", (report.content,)
-    ).fetchall()
-    assert kept == [(2,)]
+    assert source_row(connection, report.content, 1) is None
+    kept = source_row(connection, report.content, 2)
+    assert kept is not None
+    assert shapely.from_wkb(kept.geom_wkb).equals_exact(fine, 0)
+    assert source_row(connection, report.content, 3) is None
 
 
 REFUSED: dict[str, tuple[shapely.Geometry | None, str]] = {
@@ -462,7 +460,8 @@ def test_personal_data_never_reaches_the_library(  # type: ignore[no-untyped-def
         "MC": [f"责任人 {_identity()}", f"电话{mobile}"],
         "DLBM": [0.0, 13912345678.0],
     }  # fmt: skip
-    path = write(tmp_path / "a.gpkg", [shapely.box(110.0000000001, 19, 110.1, 19.1), SQUARE],
+    path = write(tmp_path / "a.gpkg", [shapely.box(110.0000000001, 19, 110.1, 19.1),
+                                        shapely.box(111.0000000001, 19, 111.1, 19.1)],
                  columns)  # fmt: skip
 
     report = run(path, layer_id="permanent_basic_farmland")
@@ -474,7 +473,12 @@ def test_personal_data_never_reaches_the_library(  # type: ignore[no-untyped-def
     noted = [(i.row, i.field, i.value) for i in report.issues if i.code == "personal-value-dropped"]
     assert noted == [(1, "MC", None), (2, "DLBM", None), (2, "MC", None)]
     everything = json.dumps(report.to_json(), ensure_ascii=False)
-    for table in ("feature", "source_feature", "import_issue", "layer_content"):
+    for fid in (1, 2):
+        source = source_row(connection, report.content, fid)
+        assert source is not None
+        assert source.attributes["BSM"] == columns["BSM"][fid - 1]
+        everything += str(source)
+    for table in ("feature", "source_feature", "source_chunk", "import_issue", "layer_content"):
         everything += str(connection.execute(f"SELECT t::text FROM library.{table} t").fetchall())  # noqa: S608
     for secret in (*PERSONAL, _identity(), "13912345678"):
         assert secret not in everything

@@ -1,0 +1,240 @@
+"""An import that loads only what differs from the content before it.
+
+Possible where the rows of the base went through the same checks with the same settings: then equal
+digests mean equal rows. Everything else (another field map, CRS, coverage, catalogue, another
+version of the checks, a base edited since) takes a full import. The result is that of a full
+import, row by row.
+"""
+
+import datetime
+import hashlib
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import shapely
+
+from layers import deltas, source_rows
+from layers.catalog import Catalog, Layer
+from layers.database import Connection, row, rows, statements
+from layers.errors import BadInput, NotFound
+from layers.import_issues import Issue
+from layers.import_job import KEPT_FILE, KNOWN_FILE, ImportJob, ReadResult
+from layers.import_report import Changes
+from layers.text import Text
+
+_SQL: Final = statements("layers", "incremental.sql")
+_CHECKS: Final = (
+    "area", "attribute_checks", "attribute_values", "crs", "datum", "field_map",
+    "geometry_checks", "import_coverage", "row_reader", "source_rows",
+)  # fmt: skip
+"""Modules that decide what becomes of a row; a base that others judged is not compared with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A content to compare with; ``from_id`` is itself, which may be a delta."""
+
+    from_id: int
+    source: Mapping[str, Any]
+    report: Mapping[str, Any]
+    as_imported: bool
+    """No row was edited since."""
+    blocking_issues: int
+
+
+def settings_sha256(job: ImportJob, catalog: Catalog, coverage: object) -> str:
+    """A digest of all that decides what becomes of a row, apart from the file."""
+    layer = job.layer
+    spoken = (
+        shapely.to_wkb(coverage, hex=True) if isinstance(coverage, shapely.Geometry) else coverage
+    )
+    told = (
+        layer.model_dump(mode="json"),
+        [one.model_dump(mode="json") for one in catalog.code_lists],
+        job.field_map.model_dump(mode="json") if job.field_map else None,
+        job.source_crs, repr(job.transformation), job.convert_obfuscated, job.region, job.repair,
+        spoken, shapely.geos_version_string, _checks_sha256(),
+    )  # fmt: skip
+    return hashlib.sha256(orjson.dumps(told, default=repr)).hexdigest()
+
+
+def _checks_sha256() -> str:
+    digest = hashlib.sha256()
+    for name in _CHECKS:
+        file = importlib.import_module(f"layers.{name}").__file__
+        digest.update(Path(file).read_bytes() if file else b"")
+    return digest.hexdigest()
+
+
+def find_base(
+    connection: Connection, plan_id: str, layer: Layer, valid_from: datetime.date
+) -> Base | None:
+    """The draft's content of the layer, else the one in force on the day, else the last one."""
+    found = row(connection, _SQL["base"], plan_id=plan_id, layer_id=layer.id, valid_from=valid_from)
+    return (
+        None
+        if found is None
+        else Base(
+            found["id"],
+            found["source"],
+            found["import_report"],
+            found["as_imported"],
+            found["blocking_issues"],
+        )
+    )
+
+
+def is_comparable(base: Base, settings: str, layer: Layer, coverage_kind: str) -> bool:
+    """Whether equal digests mean equal rows, and the coverage can follow the changes."""
+    if (
+        not base.as_imported
+        or base.source.get("settings") != settings
+        or "ids-generated" in _counts(base)
+    ):
+        return False
+    # The boxes of rows that the base refused are cut out of what its features cover.
+    followed = coverage_kind == "features" and layer.geometry == "polygon"
+    return not (followed and base.report.get("refused"))
+
+
+def _counts(base: Base) -> Mapping[str, int]:
+    counts: Mapping[str, int] = base.report.get("issue_counts") or {}
+    return counts
+
+
+def write_known(connection: Connection, base: Base, folder: Path, *, changes_only: bool) -> None:
+    """Put the digests of the base where the child finds them.
+
+    A file of changes may have been told another CRS or map than the base: all of it is checked.
+    """
+    known = source_rows.load_digests(connection, base.from_id, nothing=changes_only)
+    words = np.frombuffer(known.digests.tobytes(), dtype="<u8")
+    with (folder / KNOWN_FILE).open("wb") as file:
+        np.savez(file, fids=known.fids, digests=words, noted=known.noted)
+
+
+def apply(
+    connection: Connection, job: ImportJob, base: Base, result: ReadResult,
+    removed_ids: Sequence[str],
+) -> tuple[Changes, npt.NDArray[np.int64]]:  # fmt: skip
+    """Hide the rows of the base that do not hold in a delta whose own rows are loaded; give them.
+
+    A file of changes leaves alone what it does not name; of a refused row it names the id.
+    """
+    content_id, first_fid = job.content_id, job.first_fid or 0
+    with np.load(job.job_dir / KEPT_FILE) as saved:
+        kept, ids = saved["kept"], saved["ids"].tolist()
+    before = _fids(connection, base.from_id)
+    if job.changes_only:
+        named = [*ids, *removed_ids]
+        gone = np.setdiff1d(_fids_of_ids(connection, base.from_id, named), kept)
+        if removed_ids:
+            _refuse_unknown(connection, base.from_id, removed_ids)
+    else:
+        gone = np.setdiff1d(before, kept)
+    own = result.accepted - result.unchanged
+    changed = _count_changed(connection, content_id, base.from_id, gone, first_fid)
+    deltas.hide(connection, content_id, gone.tolist())
+    changes = Changes(
+        base=base.from_id, added=own - changed, changed=changed, removed=len(gone) - changed,
+        unchanged=len(before) - len(gone),
+    )  # fmt: skip
+    return changes, gone
+
+
+def _fids(connection: Connection, content_id: int) -> npt.NDArray[np.int64]:
+    return source_rows.fids_of(connection, content_id)
+
+
+def _fids_of_ids(
+    connection: Connection, content_id: int, ids: Sequence[str]
+) -> npt.NDArray[np.int64]:
+    found = rows(connection, _SQL["fids_of_ids"], content_id=content_id, ids=list(ids))
+    return np.array([one["fid"] for one in found], dtype=np.int64)
+
+
+def _refuse_unknown(connection: Connection, content_id: int, ids: Sequence[str]) -> None:
+    known = {
+        one["feature_id"]
+        for one in rows(connection, _SQL["fids_of_ids"], content_id=content_id, ids=list(ids))
+    }
+    unknown = sorted(set(ids) - known)
+    if unknown:
+        names = ", ".join(unknown[:10])
+        raise BadInput(
+            f"{len(unknown)} ids to delete are not in the content: {names}. Mend the list.",
+            f"待删除编号中有 {len(unknown)} 个不存在：{names}。请更正清单。",
+            code="unknown-ids",
+        )
+
+
+def _count_changed(
+    connection: Connection,
+    content_id: int,
+    from_id: int,
+    gone: npt.NDArray[np.int64],
+    first_fid: int,
+) -> int:
+    statement = deltas.on_partitions(_SQL["count_changed"], content_id)
+    found = connection.execute(
+        statement, {"from_id": from_id, "fids": gone.tolist(), "first_fid": first_fid}
+    ).fetchone()
+    return int(found[0]) if found else 0
+
+
+def coverage_after(
+    connection: Connection, job: ImportJob, base: Base, gone: npt.NDArray[np.int64]
+) -> Any:
+    """What features cover after the changes; rows that the import refused are still to be cut out.
+
+    What is gone is taken out; the neighbours that overlapped it still cover their own part.
+    """
+    found = row(connection, _SQL["coverage_of"], content_id=base.from_id)
+    whole: Any = shapely.from_wkb(found["wkb"]) if found and found["wkb"] else shapely.Polygon()
+    if not job.union_features:
+        return whole
+    statement = deltas.on_partitions(_SQL["around_changes"], job.content_id)
+    values = {"from_id": base.from_id, "fids": gone.tolist(), "first_fid": job.first_fid}
+    around = connection.execute(statement, values).fetchall()
+    went = shapely.union_all([shapely.from_wkb(wkb) for is_gone, wkb in around if is_gone])
+    stays = shapely.union_all([shapely.from_wkb(wkb) for is_gone, wkb in around if not is_gone])
+    covered: Any = shapely.union(shapely.difference(whole, went), stays)
+    return covered
+
+
+def base_or_refuse(base: Base | None, layer: Layer) -> Base:
+    """A file of changes needs something that it changes."""
+    if base is None:
+        raise NotFound(
+            f"Layer {layer.id} has no content that the changes apply to; import a whole file "
+            "first.",
+            f"图层 {layer.id} 没有可供变更的内容；请先导入完整文件。",
+            code="no-base",
+        )
+    if "ids-generated" in _counts(base) or layer.id_attribute is None:
+        raise BadInput(
+            "The content in force has row numbers for ids; changes cannot be told. Import a whole "
+            "file with ids.",
+            "现有内容以行号为编号，无法识别变更；请导入带编号的完整文件。",
+            code="ids-missing",
+        )
+    return base
+
+
+def kept_issues(connection: Connection, content_id: int, base: Base) -> list[Issue]:
+    """Issues of the base that a file of changes did not settle: they go on to stand."""
+    return [
+        Issue(
+            one["code"], one["severity"], Text(**one["reason"]), row=one["source_row"],
+            field=one["field"], value=one["value"],
+        )
+        for one in rows(
+            connection, _SQL["kept_issues"], content_id=content_id, from_id=base.from_id
+        )
+    ]  # fmt: skip

@@ -1,0 +1,278 @@
+"""An import to published and tile-ready beside plain ogr2ogr: time by stage and peak memory.
+
+    make bench ARGS='import --rows 1500000'
+
+Both read the same GeoPackage on the same machine in the same run: synthetic parcels that share
+their edges, 17 vertices each, coordinates off the storage grid, as multipolygons. The peer is
+``ogr2ogr`` into a table with a spatial index. Memory is the sum of RSS over all processes of ours
+(shared pages count several times), the database's apart.
+"""
+
+import argparse
+import datetime
+import json
+import math
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import psycopg
+import pyogrio
+import shapely
+
+from gis_service.local_postgis import running_cluster
+from gis_service.settings import Settings
+from layers.catalog import load_catalog
+from layers.catalog_sync import sync_catalog
+from layers.database import connect, migrate
+
+PLAN, LAYER = "overall-plan", "planned_landuse"
+WEST, SOUTH, EAST, NORTH = 108.70, 18.20, 110.90, 20.05
+CODES = ("0101", "0103", "0201", "0301", "0401", "0701", "0703", "1001", "1202", "1701")
+CHUNK_LINES = 50
+Row = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One program: seconds and peak memory of its processes."""
+
+    seconds: float
+    peak_mb: float
+    output: str
+
+
+def write_parcels(file: Path, rows: int, changed: int = 0) -> int:
+    """A GeoPackage of a jittered lattice; ``changed`` parcels have another name and a new corner.
+
+    Gives the number of parcels (a whole lattice, so about ``rows``).
+    """
+    width = max(2, round(math.sqrt(rows * 1.2)))
+    height = max(2, round(rows / width))
+    made = 0
+    for first in range(0, height, CHUNK_LINES):
+        lines = min(CHUNK_LINES, height - first)
+        shapes = _parcels(width, height, first, lines)
+        numbers = np.arange(first * width, (first + lines) * width)
+        names = np.array([f"图斑 {n}" for n in numbers], dtype=object)
+        for n in _changed(width * height, changed):
+            if first * width <= n < (first + lines) * width:
+                names[n - first * width] += " 调整"
+                shapes[n - first * width] = _without_a_vertex(shapes[n - first * width])
+        pyogrio.raw.write(
+            str(file),
+            shapely.to_wkb(shapely.multipolygons([[shape] for shape in shapes])),
+            [
+                np.array([f"4600{n:014d}" for n in numbers], dtype=object),
+                np.array([CODES[n % len(CODES)] for n in numbers], dtype=object),
+                names,
+                np.full(len(numbers), "460105", dtype=object),
+                shapely.area(shapes) * 1.17e10,
+            ],
+            ["BSM", "YDYHFLDM", "YDYHFLMC", "XZQDM", "TBMJ"],
+            geometry_type="MultiPolygon",
+            crs="EPSG:4490",
+            layer="landuse",
+            append=first > 0,
+        )
+        made += len(numbers)
+    return made
+
+
+def _changed(total: int, changed: int) -> list[int]:
+    return list(range(0, total, max(1, total // changed)))[:changed] if changed else []
+
+
+def _without_a_vertex(shape: shapely.Polygon) -> shapely.Polygon:
+    points = shapely.get_coordinates(shape)
+    return shapely.Polygon(np.delete(points, 2, axis=0))
+
+
+def _parcels(
+    width: int, height: int, first: int, lines: int
+) -> npt.NDArray[np.object_]:
+    """Cells of some lines of the lattice: 4 edges of 4 segments, edges shared by neighbours."""
+    x, y = np.meshgrid(np.arange(width + 1), np.arange(first, first + lines + 1))
+    corners = np.stack((x, y), axis=-1) + 0.2 * _jitter(x, y, 1)
+    shares = np.array([0.25, 0.5, 0.75])[:, None]
+
+    def edges(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64], salt: int, ij: tuple[
+        npt.NDArray[np.int64], npt.NDArray[np.int64]]) -> npt.NDArray[np.float64]:
+        mid = a[:, :, None, :] + shares * (b - a)[:, :, None, :]
+        wobble = np.stack([_jitter(*ij, salt + k) for k in range(3)], axis=2)
+        return mid + 0.08 * wobble
+
+    east = edges(corners[:, :-1], corners[:, 1:], 10, (x[:, :-1], y[:, :-1]))
+    north = edges(corners[:-1], corners[1:], 20, (x[:-1], y[:-1]))
+    c = corners[:, :, None, :]
+    ring = np.concatenate(
+        (
+            c[:-1, :-1], east[:-1], c[:-1, 1:], north[:, 1:], c[1:, 1:],
+            east[1:, :, ::-1], c[1:, :-1], north[:, :-1, ::-1], c[:-1, :-1],
+        ),
+        axis=2,
+    )  # fmt: skip
+    scale = np.array([(EAST - WEST) / (width + 1), (NORTH - SOUTH) / (height + 1)])
+    points = np.array([WEST, SOUTH]) + (ring.reshape(-1, 17, 2) + 0.5) * scale
+    found: npt.NDArray[np.object_] = shapely.polygons(points)
+    return found
+
+
+def _jitter(
+    x: npt.NDArray[np.int64], y: npt.NDArray[np.int64], salt: int
+) -> npt.NDArray[np.float64]:
+    """Two numbers in -1..1 for each lattice point, the same wherever they are asked for."""
+    seed = x.astype(float) * 12.9898 + y.astype(float) * 78.233 + salt * 37.719
+    first = np.sin(seed) * 43758.5453
+    second = np.sin(seed * 1.7 + 0.5) * 24634.6345
+    return np.stack((first - np.floor(first), second - np.floor(second)), axis=-1) * 2 - 1
+
+
+def run(command: list[str], environment: dict[str, str]) -> Run:
+    """Run a program to its end; exit codes 0 and 1 are results."""
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        command, env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    peak = [0.0]
+    watcher = threading.Thread(target=_watch_memory, args=(process, peak), daemon=True)
+    watcher.start()
+    output, errors = process.communicate()
+    seconds = time.perf_counter() - began
+    if process.returncode not in (0, 1) or not output.strip() and "--json" in command:
+        raise RuntimeError(f"{command[:3]}: {errors[-800:]}")
+    return Run(seconds, peak[0], output)
+
+
+def _watch_memory(process: "subprocess.Popen[str]", peak: list[float]) -> None:
+    while process.poll() is None:
+        peak[0] = max(peak[0], sum(_rss_mb(pid) for pid in _family(process.pid)))
+        time.sleep(0.25)
+
+
+def _family(pid: int) -> Iterator[int]:
+    yield pid
+    try:
+        text = "".join(p.read_text() for p in Path(f"/proc/{pid}/task").glob("*/children"))
+    except OSError:
+        return
+    for child in text.split():
+        yield from _family(int(child))
+
+
+def _rss_mb(pid: int) -> float:
+    try:
+        name = Path(f"/proc/{pid}/comm").read_text().strip()
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except OSError:
+        return 0.0
+    return 0.0 if name == "postgres" else pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+def peer(dsn: str, file: Path) -> float:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA IF EXISTS bench_ogr CASCADE")
+        connection.execute("CREATE SCHEMA bench_ogr")
+    found = run(
+        ["ogr2ogr", "-f", "PostgreSQL", f"PG:{psycopg.conninfo.make_conninfo(dsn)}", str(file),
+         "-nln", "bench_ogr.landuse", "--config", "PG_USE_COPY", "YES"], {},
+    )  # fmt: skip
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA bench_ogr CASCADE")
+    return found.seconds
+
+
+@contextmanager
+def library(settings: Settings) -> Iterator[str]:
+    """An own cluster with the settings of the service, its library emptied."""
+    with running_cluster(settings.data_dir, say=print) as cluster:
+        with psycopg.connect(cluster.dsn("postgres"), autocommit=True) as server:
+            server.execute("DROP DATABASE IF EXISTS bench_import WITH (FORCE)")
+            server.execute("CREATE DATABASE bench_import")
+        dsn = cluster.dsn("bench_import")
+        with connect(dsn) as connection:
+            migrate(connection)
+            sync_catalog(connection, load_catalog(settings.config_dir))
+        yield dsn
+
+
+def program(dsn: str, *arguments: str) -> Run:
+    name = str(Path(sys.executable).with_name("gis-service"))
+    return run([name, *arguments, "--json"], {"DATABASE_URL": dsn})
+
+
+def measure(settings: Settings, rows: int) -> tuple[int, list[Row]]:
+    """The table of one run."""
+    folder = settings.data_dir
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"parcels-{rows}.gpkg"
+    count = _made(file, lambda new: write_parcels(new, rows))
+    table: list[Row] = []
+    with library(settings) as dsn:
+        plain_s = peer(dsn, file)
+        table.append(
+            ("ogr2ogr to table and index", f"{count / plain_s:,.0f} rows/s", f"{plain_s:.1f} s")
+        )
+        whole_s, found = _ours(dsn, file, plain_s, count, table)
+        ready = found["accepted"] == count
+        table.append(
+            ("import to published and tile-ready", f"{count / whole_s:,.0f} rows/s",
+             f"{whole_s:.1f} s, **{whole_s / plain_s:.2f}× ogr2ogr**{'' if ready else ' (REFUSED)'}")
+        )  # fmt: skip
+    return count, table
+
+
+def _ours(
+    dsn: str, file: Path, plain_s: float, count: int, table: list[Row]
+) -> tuple[float, dict[str, object]]:
+    load = program(dsn, "import", str(file), "--plan", PLAN, "--layer", LAYER)
+    report: dict[str, object] = json.loads(load.output)
+    put = program(dsn, "publish", PLAN)
+    for what, step in (("import", load), ("publish", put)):
+        table.append(
+            (f"of this `{what}`", f"{step.seconds:.1f} s, {step.seconds / plain_s:.2f}×",
+             f"peak {step.peak_mb:,.0f} MB RSS of all our processes")
+        )  # fmt: skip
+    return load.seconds + put.seconds, report
+
+
+def _made(file: Path, write: Callable[[Path], int]) -> int:
+    if not file.exists():
+        new = file.with_suffix(".new.gpkg")
+        new.unlink(missing_ok=True)
+        write(new)
+        new.rename(file)
+    return int(pyogrio.read_info(file)["features"])
+
+
+def main(arguments: list[str], data_dir: Path, results: Path) -> None:
+    """Measure and print; with ``--write`` the table goes into the results as well."""
+    parser = argparse.ArgumentParser(prog="import", description="import beside ogr2ogr")
+    parser.add_argument("--rows", type=int, default=300_000)
+    parser.add_argument("--write", action="store_true", help="append to RESULTS.md")
+    asked = parser.parse_args(arguments)
+    settings = Settings().model_copy(update={"data_dir": data_dir / "import"})
+    count, table = measure(settings, asked.rows)
+    day = datetime.datetime.now(datetime.UTC).date()
+    title = f"import of {count:,} polygons"
+    lines = [f"## {title}", "", f"{day}, {os.cpu_count()} cores", "", "| what | figure | beside |",
+             "|---|---|---|"]  # fmt: skip
+    lines += [f"| {what} | {figure} | {beside} |" for what, figure, beside in table]
+    print("\n".join(lines))  # noqa: T201 - the table is what this program is for
+    if asked.write:
+        kept = [p for p in results.read_text("utf-8").split("\n## ") if not p.startswith(title)]
+        results.write_text("\n## ".join([*kept, "\n".join(lines)[3:]]).rstrip() + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    here = Path(__file__)
+    main(sys.argv[1:], here.resolve().parents[2] / ".data" / "bench", here.with_name("RESULTS.md"))
