@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from gis_service.commands import (
     checking,
+    drafts,
     exporting,
     importing,
     plans,
@@ -44,6 +45,7 @@ app = typer.Typer(
 app.command()(serving.serve)
 app.command(name="demo")(serving.build_demo)
 app.add_typer(plans.app, name="plans")
+app.add_typer(drafts.app, name="drafts")
 app.command(name="import")(importing.import_plan)
 app.command(name="export")(exporting.export_layer)
 app.command()(importing.publish)

@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 from layers.catalog import AttributeType, Catalog, Layer
 from layers.database import Connection
 
-_SQL_TYPES: Final[dict[AttributeType, LiteralString]] = {
+SQL_TYPES: Final[dict[AttributeType, LiteralString]] = {
     "string": "text",
     "integer": "bigint",
     "number": "double precision",
@@ -67,7 +67,7 @@ def _view_statement(name: sql.Identifier, layer: Layer) -> sql.Composed:
     columns = [
         sql.SQL("(f.attributes ->> {key})::{type} AS {name}").format(
             key=sql.Literal(attribute.name),
-            type=sql.SQL(_SQL_TYPES[attribute.type]),
+            type=sql.SQL(SQL_TYPES[attribute.type]),
             name=sql.Identifier(attribute.name),
         )
         for attribute in layer.kept_attributes

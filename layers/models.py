@@ -292,3 +292,32 @@ class QualityOutline(Model):
     run_id: Mapped[int] = mapped_column(ForeignKey("library.quality_run.id"), primary_key=True)
     layer_id: Mapped[str] = mapped_column(ForeignKey("library.layer.id"), primary_key=True)
     geom: Mapped[Any] = mapped_column(_geometry("GEOMETRY", 4490), nullable=False)
+
+
+class FeatureHistory(Model):
+    """One change of a feature in a draft's content, written by triggers."""
+
+    __tablename__ = "feature_history"
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    content_id: Mapped[int] = mapped_column(ForeignKey("library.layer_content.id"))
+    feature_id: Mapped[str]
+    version: Mapped[int]
+    action: Mapped[str]
+    attributes_before: Mapped[_Json | None]
+    attributes_after: Mapped[_Json | None]
+    geom_before: Mapped[Any | None] = mapped_column(_geometry("GEOMETRY", 4490))
+    geom_after: Mapped[Any | None] = mapped_column(_geometry("GEOMETRY", 4490))
+    changed_by: Mapped[str]
+    reason: Mapped[str | None]
+    changed: Mapped[datetime.datetime]
+
+
+class DraftRegion(Model):
+    """The box (degrees) that features of drafts have to lie in; one row."""
+
+    __tablename__ = "draft_region"
+    one: Mapped[bool] = mapped_column(primary_key=True)
+    west: Mapped[float]
+    south: Mapped[float]
+    east: Mapped[float]
+    north: Mapped[float]

@@ -1,3 +1,4 @@
+# ruff: noqa: S608 - names of views are put in
 """``plans diff`` and ``plans restore`` as real processes."""
 
 import datetime
@@ -103,3 +104,37 @@ def test_diff_says_what_to_do(run: Run, arguments: tuple[str, ...], words: str) 
     done = run("plans", "diff", *arguments, code=2)
     assert words in done.stderr
     assert done.stdout == ""
+
+
+def test_a_draft_is_opened_edited_checked_and_published(
+    run: Run, database: str, tmp_path: Path
+) -> None:
+    old = redline(tmp_path / "old.geojson", {f"R{n}": 0.01 for n in range(8)})
+    run("import", str(old), "--plan", PLAN, "--layer", LAYER, "--valid-from", "2024-01-01")
+    first = json.loads(run("publish", PLAN, "--json").stdout)["edition"]
+    opened = json.loads(run("drafts", "open", PLAN, "--layer", LAYER, "--json").stdout)
+    assert opened["layers"] == [LAYER]
+    with connect(database) as connection:  # as QGIS does
+        connection.execute(f"DELETE FROM layer_draft.{LAYER} WHERE feature_id = 'R3'".encode())
+        connection.execute(
+            f"UPDATE layer_draft.{LAYER} SET geom = ST_SetSRID(ST_Expand(geom, 0.001), 4490)"
+            " WHERE feature_id = 'R5'".encode()
+        )
+    changes = json.loads(run("drafts", "history", PLAN, LAYER, "--json").stdout)
+    assert [(one["feature_id"], one["action"]) for one in changes] == [
+        ("R5", "update"), ("R3", "delete"),
+    ]  # fmt: skip
+    assert "2 changes" in run("drafts", "list").stdout
+    assert "blocking" in run("publish", PLAN, code=2).stderr
+    run("drafts", "revert", PLAN, LAYER, "R3", "0", "--reason", "still there")
+    text = run("drafts", "history", PLAN, LAYER, "R3").stdout
+    assert "version 2" in text
+    assert "still there" in text
+    assert json.loads(run("drafts", "check", PLAN, "--json").stdout)["issues"] == []
+    run("publish", PLAN)
+    done = json.loads(run("plans", "diff", PLAN, str(first), "in-force", "--json").stdout)
+    (layer,) = done["layers"]
+    assert (layer["changed"]["geometry"], layer["removed"]["features"]) == (1, 0)
+    run("drafts", "open", PLAN)
+    run("drafts", "discard", PLAN)
+    assert "no draft" in run("drafts", "discard", PLAN, code=2).stderr
