@@ -88,7 +88,7 @@ def read_boundary(path: Path) -> BoundaryFile:
         index = read_header(lines, index, header, faults)
     faults.refuse()
     _refuse_empty(header, reader, len(lines))
-    _refuse_cut(reader.parcels, reader, ends_open=bool(lines[-1].strip()), last_line=len(lines))
+    _refuse_cut(reader.parcels, reader, lines)
     stated, unit = stated_zone(header), stated_unit(header)
     coordinates = order_axes(
         np.frombuffer(reader.north), np.frombuffer(reader.east),
@@ -122,22 +122,26 @@ def _refuse_empty(header: BoundaryHeader, reader: ParcelReader, lines: int) -> N
         raise _cut_short(lines, "没有任何界址点", "there is no boundary point")
 
 
-def _refuse_cut(
-    parcels: Sequence[Parcel], reader: ParcelReader, *, ends_open: bool, last_line: int
-) -> None:
+def _refuse_cut(parcels: Sequence[Parcel], reader: ParcelReader, lines: list[str]) -> None:
     """The last parcel has fewer points than its line says: the file breaks off in it.
 
-    Elsewhere a count that differs is noted only; the closing point may be counted or not.
-    ``ends_open``: the last line has no line end.
+    Elsewhere a count that differs is noted only; the closing point may be counted or not. Without
+    a line end after it the last number may be cut as well: a ring that should be closed tells.
     """
+    ends_open = bool(lines[-1].strip())
     last = parcels[-1]
     stated, found = last.values[0].strip(), last.count
     missing = (int(stated) if stated.isdigit() else 0) - found
     closing = sum(not _is_closed(reader, *ring) for ring in last.rings()) if last.starts else 0
-    allowed = 0 if ends_open and _others_closed(parcels, reader) else closing
-    if missing > allowed or not last.starts:
+    if ends_open and last.starts and _should_close(parcels, reader, lines):
         raise _cut_short(
-            last_line,
+            len(lines),
+            "最后一行没有换行符，最后一个圈没有闭合",
+            "the last line has no end and the last ring is not closed",
+        )
+    if missing > closing or not last.starts:
+        raise _cut_short(
+            len(lines),
             f"最后一个地块（第{last.line}行）应有 {stated or '若干'} 个界址点，实有 {found} 个",
             f"the last parcel (line {last.line}) says {stated or 'some'} points and has {found}",
         )
@@ -151,10 +155,17 @@ def _is_closed(reader: ParcelReader, start: int, stop: int) -> bool:
     )
 
 
-def _others_closed(parcels: Sequence[Parcel], reader: ParcelReader) -> bool:
-    """Whether the first ring of the file is closed, if it is not the last one as well."""
-    first = parcels[0]
-    return len(parcels) > 1 and bool(first.starts) and _is_closed(reader, *first.rings()[0])
+def _should_close(parcels: Sequence[Parcel], reader: ParcelReader, lines: list[str]) -> bool:
+    """Whether the last ring is open where the file's first is closed, or by its last label."""
+    first, last = parcels[0], parcels[-1]
+    start, stop = last.rings()[-1]
+    if last.kind != "polygon" or _is_closed(reader, start, stop):
+        return False
+    labels = [lines[reader.lines[at] - 1].split(",")[0].strip() for at in (start, stop - 1)]
+    others = first.kind == "polygon" and bool(first.starts) and first.starts[0] != start
+    return (stop - start > 1 and labels[0] == labels[1]) or (
+        others and _is_closed(reader, *first.rings()[0])
+    )
 
 
 def _cut_short(line: int, zh: str, en: str) -> UnreadableFile:

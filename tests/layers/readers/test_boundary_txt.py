@@ -641,6 +641,37 @@ def test_cut_at_every_line_a_file_is_never_taken_for_a_whole_one(read: Read) -> 
             assert refusal(read, text).code in ("damaged-file", "malformed-line"), cut
 
 
+@pytest.mark.parametrize("closing", ["same-label", "new-label"])
+@pytest.mark.parametrize("change", [str, plain])
+def test_cut_within_its_last_lines_a_file_never_gives_another_shape(
+    read: Read, closing: str, change: Callable[[str], str]
+) -> None:
+    """The last number cut is still a number: only the ring that does not close betrays it."""
+    raw = change(boundary(fixture_parcels(closing)))
+    _, (whole,) = read(raw)
+    for cut in range(1, 70):
+        try:
+            _, (batch,) = read(raw[:-cut])
+        except (UnreadableFile, CrsRefused):
+            continue
+        # The line end, noughts behind the point, or the closing line as a whole.
+        assert shapely.equals_exact(batch.geometries, whole.geometries).all()
+
+
+def test_a_single_ring_whose_last_number_is_cut(read: Read) -> None:
+    raw = plain(boundary([square()]))
+    assert refusal(read, raw[:-7]).code == "damaged-file"
+    assert read(raw[:-4])[1][0].geometries[0].area == 200.0
+
+
+def test_a_closing_point_half_a_millimetre_off_is_the_first_one(read: Read) -> None:
+    lines = square()
+    lines[5] = "J1,1,2214000.0005,37431999.9995"
+    _, (batch,) = read(boundary([lines]))
+    assert shapely.get_num_coordinates(batch.geometries[0]) == 5
+    assert batch.geometries[0].area == 200.0
+
+
 def test_bytes_that_are_no_text_name_their_line(read: Read) -> None:
     raw = boundary().encode("gb18030").replace(b"J2,1,2214010", b"J2,1,\xff\xff14010", 1)
     error = refusal(read, raw)

@@ -197,6 +197,14 @@ def test_two_rings_without_a_ring_column_are_a_fault(read: Read) -> None:
     assert batch.faults[0] in REASONS
 
 
+def test_a_ring_number_used_again_after_another(read: Read) -> None:
+    far = [(label, north + 100, east) for label, north, east in SQUARE]
+    rows = [(*HEADER, "圈号"), *[(*row, 1) for row in SQUARE], *[(*row, 2) for row in far],
+            (*SQUARE[0], 1)]  # fmt: skip
+    _, batch = read(rows)
+    assert (batch.faults, batch.fault_lines) == ({0: "ring-number-repeated"}, {0: 10})
+
+
 def test_sums_and_repeated_headers_are_skipped_with_a_note(read: Read) -> None:
     rows = [HEADER, *SQUARE[:2], HEADER, *SQUARE[2:], ("制表人：某某", None, None)]
     source, batch = read(rows)
