@@ -197,13 +197,13 @@ class TestPeoplesDrafts:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:  # fmt: skip
         write_forest(exchange / "a.geojson", range(5))
-        real = plan_import._store
+        real = editions.open_draft
 
-        def late(*args: Any) -> Any:
-            editions.open_draft(own, "forest-plan", valid_from=datetime.date(2027, 1, 1))
-            return real(*args)
+        def late(*args: Any, **more: Any) -> int:
+            real(own, "forest-plan", valid_from=datetime.date(2027, 1, 1))
+            return real(*args, **more)
 
-        monkeypatch.setattr(plan_import, "_store", late)
+        monkeypatch.setattr(editions, "open_draft", late)
         assert harvest(house, folder_source, "1").outcome == "conflict"
         (edition,) = editions_of(own)
         assert (edition["valid_from"], edition["layers"]) == (datetime.date(2027, 1, 1), [])
@@ -323,13 +323,13 @@ class TestOnce:
     ) -> None:  # fmt: skip
         """Stopped for so long that another attempt took over: its work is thrown away."""
         write_forest(exchange / "a.geojson", range(5))
-        real = plan_import._store
+        real = editions.open_draft
 
-        def overtaken(*args: Any) -> Any:
+        def overtaken(*args: Any, **more: Any) -> int:
             own.execute("UPDATE harvest.run SET attempt = attempt + 1 WHERE occasion = '1'")
-            return real(*args)
+            return real(*args, **more)
 
-        monkeypatch.setattr(plan_import, "_store", overtaken)
+        monkeypatch.setattr(editions, "open_draft", overtaken)
         with pytest.raises(Exception, match="taken over"):
             harvest(house, folder_source, "1")
         assert editions_of(own) == []
