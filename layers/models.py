@@ -133,6 +133,23 @@ class SourceFeature(Model):
     attributes: Mapped[_Json]
 
 
+class SourceChunk(Model):
+    """Some thousand rows as they came, and digests of all rows (``layers.source_rows``)."""
+
+    __tablename__ = "source_chunk"
+    content_id: Mapped[int] = mapped_column(
+        ForeignKey("library.layer_content.id"), primary_key=True
+    )
+    chunk: Mapped[int] = mapped_column(Integer, primary_key=True)
+    first_fid: Mapped[int] = mapped_column(BigInteger)
+    last_fid: Mapped[int] = mapped_column(BigInteger)
+    source_crs: Mapped[str]
+    fids: Mapped[bytes]
+    digests: Mapped[bytes]
+    noted: Mapped[bytes]
+    body: Mapped[bytes]
+
+
 class OverlayPiece(Model):
     """A piece of a feature of at most 128 vertices, for overlay and point queries."""
 
