@@ -6,6 +6,7 @@ not opened by GDAL; how many there were is said. ``layer`` picks one layer of th
 """
 
 import codecs
+import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import numpy as np
-import pyarrow.compute as pc  # type: ignore[import-untyped]
+import pyarrow as pa  # type: ignore[import-untyped]
 import pyogrio
 import shapely
 
@@ -31,6 +32,7 @@ _BULGED: Final = frozenset({b"LWPOLYLINE", b"VERTEX"})
 _NO_ENTITY: Final = frozenset({b"SECTION", b"ENDSEC", b"SEQEND", b"VERTEX", b"ATTRIB"})
 _XREF_FLAGS: Final = 4 | 8
 _CODE_PAGES: Final = {b"ANSI_936": "GB18030", b"GB2312": "GB18030", b"DOS936": "GB18030"}
+_ESCAPE: Final = re.compile(r"\\[Uu]\+(?!D[89A-F])([0-9A-Fa-f]{4})")
 _FEWEST_RING_POINTS: Final = 4
 _GDAL_OPTIONS: Final = {
     "DXF_CLOSED_LINE_AS_POLYGON": "TRUE",
@@ -68,7 +70,7 @@ def open_dxf(path: Path, job_dir: Path, layer: str | None) -> Source:
     notes: list[Note] = []
     encoding = _encoding(drawing, notes)
     if layer is not None:
-        names = [name.decode(encoding, "replace") for name in drawing.layers]
+        names = [_unescaped(name.decode(encoding, "replace")) for name in drawing.layers]
         choose_layer("DXF", names, layer)
     _note_content(drawing, notes)
     pyogrio.set_gdal_config_options({**_GDAL_OPTIONS, "DXF_ENCODING": encoding})
@@ -230,8 +232,8 @@ def _next_quietly(rows: Iterator[Batch]) -> Batch | None:
 def _of_layer(batch: Batch, layer: str | None) -> list[int]:
     if layer is None:
         return list(range(len(batch)))
-    same = pc.equal(batch.columns["Layer"], layer).fill_null(False)
-    return [index for index, keep in enumerate(same.to_pylist()) if keep]
+    names = batch.columns["Layer"].to_pylist()
+    return [i for i, name in enumerate(names) if name is not None and _unescaped(name) == layer]
 
 
 def _part(batch: Batch, kept: list[int], first_row: int) -> Batch:
@@ -239,9 +241,21 @@ def _part(batch: Batch, kept: list[int], first_row: int) -> Batch:
     return Batch(
         first_row=first_row,
         geometries=np.array([_closed(batch.geometries[i]) for i in kept], dtype=object),
-        columns={name: column.take(kept) for name, column in batch.columns.items()},
+        columns={name: _whole_text(column.take(kept)) for name, column in batch.columns.items()},
         faults={places[i]: code for i, code in batch.faults.items() if i in places},
     )
+
+
+def _whole_text(column: pa.Array) -> pa.Array:
+    r"""What the code page lacks stands as \U+4DAE in drawings before R2007."""
+    if not pa.types.is_string(column.type):
+        return column
+    values = column.to_pylist()
+    return pa.array([None if v is None else _unescaped(v) for v in values], pa.string())
+
+
+def _unescaped(text: str) -> str:
+    return _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text) if "\\" in text else text
 
 
 def _closed(geometry: Any) -> Any:

@@ -120,11 +120,17 @@ def _write(
     counted = 0
     schema = pa.schema([*_fields(table.head, names), pa.field(_GEOMETRY, pa.binary())])
 
+    failures: list[Exception] = []
+
     def records() -> Iterator[pa.RecordBatch]:
         nonlocal counted
-        for batch in table.batches:
-            counted += len(batch.feature_ids)
-            yield _record(batch, table.head, crs, schema)
+        try:
+            for batch in table.batches:
+                counted += len(batch.feature_ids)
+                yield _record(batch, table.head, crs, schema)
+        except Exception as error:
+            failures.append(error)
+            raise
 
     try:
         with warnings.catch_warnings():
@@ -139,7 +145,9 @@ def _write(
                 crs=f"EPSG:{crs.srid}" if crs.srid else crs.wkt,
                 **options,
             )
-    except (DataSourceError, FieldError) as error:
+    except (DataSourceError, FieldError, RuntimeError) as error:
+        if failures:  # pyogrio says only that the stream broke
+            raise failures[0] from None
         raise Unavailable(
             f"The {driver} file could not be written.", f"无法写入 {driver} 文件。"
         ) from error
