@@ -10,8 +10,9 @@ from typing import Final, LiteralString
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
+from layers import partitions
 from layers.catalog import AttributeType, Catalog, Layer
-from layers.database import Connection
+from layers.database import READING, Connection
 
 SQL_TYPES: Final[dict[AttributeType, LiteralString]] = {
     "string": "text",
@@ -37,15 +38,39 @@ def sync_catalog(connection: Connection, catalog: Catalog) -> None:
                 (plan.id, plan.kind, plan.rank, Jsonb(plan.model_dump(exclude={"layers"}))),
             )
         for plan, layer in catalog.layers():
-            connection.execute(
-                "INSERT INTO library.layer (id, plan_id, access_class, accuracy_m, definition)"
-                " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (id) DO UPDATE SET"
-                " plan_id = excluded.plan_id, access_class = excluded.access_class,"
-                " accuracy_m = excluded.accuracy_m, definition = excluded.definition"
-                " RETURNING xmax = 0 AS is_new",
-                (layer.id, plan.id, layer.access, layer.accuracy_m, Jsonb(layer.model_dump())),
-            )
+            _store_layer(connection, plan.id, layer)
             _make_view(connection, layer)
+
+
+def _store_layer(connection: Connection, plan_id: str, layer: Layer) -> None:
+    """A layer's row; where its access class changes, its rows go to the tables of the new one."""
+    wanted = (plan_id, layer.access, layer.accuracy_m, layer.model_dump(mode="json"))
+    found = connection.execute(
+        "SELECT plan_id, access_class, accuracy_m, definition FROM library.layer WHERE id = %s",
+        (layer.id,),
+    ).fetchone()
+    if found == wanted:
+        return  # a lock on the row would wait for every import that is being finished
+    connection.execute(
+        "INSERT INTO library.layer (id, plan_id, access_class, accuracy_m, definition)"
+        " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (id) DO UPDATE SET"
+        " plan_id = excluded.plan_id, access_class = excluded.access_class,"
+        " accuracy_m = excluded.accuracy_m, definition = excluded.definition",
+        (layer.id, *wanted[:3], Jsonb(wanted[3])),
+    )
+    if found is None or found[1] == layer.access:
+        return
+    before, after = (_schema(access) for access in (found[1], layer.access))
+    contents = connection.execute(
+        "SELECT c.id FROM library.layer_content AS c WHERE c.layer_id = %s ORDER BY c.id",
+        (layer.id,),
+    ).fetchall()
+    for (content_id,) in contents:
+        partitions.move(connection, content_id, before, after)
+
+
+def _schema(access: str) -> str:
+    return "library" if access == "open" else f"library_{access}"
 
 
 def _make_view(connection: Connection, layer: Layer) -> None:
@@ -75,10 +100,11 @@ def _view_statement(name: sql.Identifier, layer: Layer) -> sql.Composed:
     return sql.SQL(
         "CREATE VIEW {name} AS SELECT f.fid, f.feature_id, {columns} f.area_m2, f.geom"
         " FROM library.layer_in_force AS l"
-        " INNER JOIN reading.feature AS f ON f.content_id = l.content_id"
+        " INNER JOIN {features} AS f ON f.content_id = l.content_id"
         " WHERE l.layer_id = {layer}"
     ).format(
         name=name,
         columns=sql.SQL("").join(column + sql.SQL(", ") for column in columns),
         layer=sql.Literal(layer.id),
+        features=sql.Identifier(READING[layer.access], "feature"),
     )

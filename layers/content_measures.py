@@ -95,8 +95,9 @@ def delta_coverage(
 
 def cut_coverage(connection: Connection, content_id: int) -> None:
     """Cut the coverage into the small pieces that checks read."""
-    connection.execute(_SQL["drop_coverage"], {"content_id": content_id})
-    connection.execute(_SQL["cut_coverage"], {"content_id": content_id})
+    table = partitions.parent(connection, "coverage_piece", content_id)
+    for name in ("drop_coverage", "cut_coverage"):
+        connection.execute(sql.SQL(_SQL[name]).format(coverage=table), {"content_id": content_id})
 
 
 def settle(connection: Connection, content_id: int, base_id: int | None, layer: Layer) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
-from typing import Any, Final, LiteralString, cast
+from typing import Any, Final, Literal, LiteralString, cast
 
 import psycopg
 from psycopg import conninfo, sql
@@ -23,13 +23,26 @@ Connection = psycopg.Connection[TupleRow]
 
 _MIGRATION_LOCK: Final = 7_361_530_447
 _HEADER: Final = re.compile(r"^-- name: (\w+)[^\n]*\n", re.MULTILINE)
-_OPTIONS: Final = "-c jit=off -c max_parallel_workers_per_gather=0 -c search_path=public,reading"
+_OPTIONS: Final = "-c jit=off -c max_parallel_workers_per_gather=0 -c search_path=public,{reading}"
+
+Access = Literal["open", "internal", "restricted"]
+"""The highest class of layers that a connection reads."""
+
+READING: Final[Mapping[Access, str]] = MappingProxyType(
+    {"open": "reading_open", "internal": "reading_internal", "restricted": "reading"}
+)
+"""The schema of views that shows layers up to a class; statements name its views alone."""
 
 
-def connect(dsn: str, *, autocommit: bool = True) -> Connection:
+def connect(dsn: str, *, autocommit: bool = True, access: Access = "restricted") -> Connection:
     """Open one connection; ``Unavailable`` says in one line why there is none."""
     try:
-        return psycopg.connect(dsn, autocommit=autocommit, options=_OPTIONS, connect_timeout=10)
+        return psycopg.connect(
+            dsn,
+            autocommit=autocommit,
+            options=_OPTIONS.format(reading=READING[access]),
+            connect_timeout=10,
+        )
     except psycopg.Error as error:  # also an address that is none
         reason = str(error).strip().splitlines()[0] if str(error).strip() else "no answer"
         raise Unavailable(
@@ -54,7 +67,13 @@ def beside(connection: Connection) -> Connection:
     )
 
 
-def open_pool(dsn: str, *, size: int = 6, statement_timeout_ms: int = 10_000) -> ConnectionPool:
+def open_pool(
+    dsn: str,
+    *,
+    size: int = 6,
+    statement_timeout_ms: int = 10_000,
+    access: Access = "restricted",
+) -> ConnectionPool:
     """A pool of autocommit connections with a statement deadline; waits at most 2 s for one."""
     pool: ConnectionPool = ConnectionPool(
         dsn,
@@ -66,7 +85,8 @@ def open_pool(dsn: str, *, size: int = 6, statement_timeout_ms: int = 10_000) ->
         check=ConnectionPool.check_connection,
         kwargs={
             "autocommit": True,
-            "options": f"{_OPTIONS} -c statement_timeout={statement_timeout_ms}",
+            "options": f"{_OPTIONS.format(reading=READING[access])}"
+            f" -c statement_timeout={statement_timeout_ms}",
         },
     )
     pool.open()

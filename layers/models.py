@@ -246,6 +246,7 @@ class Report(Model):
     outcome: Mapped[str]
     digest: Mapped[str]
     body: Mapped[bytes]
+    access_class: Mapped[str]
 
 
 class RuleSet(Model):

@@ -1,5 +1,10 @@
 """Partitions of the three big tables, one for each layer content.
 
+Each access class has parents of its own (``library``, ``library_internal``,
+``library_restricted``); a content's partitions hang on those of its layer's class. The tables
+themselves keep their names in ``library`` whatever the class: rights are given on parents and on
+views only, no role but the owner may read a partition by its name.
+
 A partition is filled as a table of its own, indexed, and attached at the end: readers of the
 library never wait for a load, and a load that dies leaves nothing that anybody can see.
 """
@@ -44,6 +49,16 @@ def create(connection: Connection, table: PartitionedTable, content_id: int) -> 
     return name
 
 
+def parent(connection: Connection, table: str, content_id: int) -> sql.Identifier:
+    """The table of the content's access class; the layer keeps its class while this is used."""
+    found = connection.execute(
+        "SELECT library.schema_of_class(l.access_class) FROM library.layer_content AS c"
+        " INNER JOIN library.layer AS l ON l.id = c.layer_id WHERE c.id = %s FOR SHARE OF l",
+        (content_id,),
+    ).fetchone()
+    return sql.Identifier(str(found[0]) if found else "library", table)
+
+
 def attach(
     connection: Connection, table: PartitionedTable, content_id: int, *, primary_key: str = ""
 ) -> None:
@@ -53,7 +68,6 @@ def attach(
     check constraint tells PostgreSQL what it would otherwise scan the whole table for.
     """
     name = partition(table, content_id)
-    bound = sql.Literal(content_id)
     if primary_key:
         columns = sql.SQL(", ").join(map(sql.Identifier, primary_key.split()))
         connection.execute(
@@ -61,18 +75,53 @@ def attach(
                 name=name, columns=columns
             )
         )
-    connection.execute(
-        sql.SQL("ALTER TABLE {name} ADD CONSTRAINT content CHECK (content_id = {bound})").format(
-            name=name, bound=bound
-        )
-    )
-    connection.execute(
-        sql.SQL("ALTER TABLE {parent} ATTACH PARTITION {name} FOR VALUES IN ({bound})").format(
-            parent=sql.Identifier("library", table), name=name, bound=bound
-        )
-    )
-    connection.execute(sql.SQL("ALTER TABLE {name} DROP CONSTRAINT content").format(name=name))
+    _hang(connection, table, content_id, parent(connection, table, content_id))
     connection.execute(sql.SQL("ANALYZE {name}").format(name=name))
+
+
+def _hang(
+    connection: Connection, table: PartitionedTable, content_id: int, on: sql.Identifier
+) -> None:
+    name, bound = partition(table, content_id), sql.Literal(content_id)
+    for statement in (
+        "ALTER TABLE {name} ADD CONSTRAINT content CHECK (content_id = {bound})",
+        "ALTER TABLE {parent} ATTACH PARTITION {name} FOR VALUES IN ({bound})",
+        "ALTER TABLE {name} DROP CONSTRAINT content",
+    ):
+        connection.execute(sql.SQL(statement).format(name=name, bound=bound, parent=on))
+
+
+def move(connection: Connection, content_id: int, before: str, after: str) -> None:
+    """Take a content from the tables of one schema to those of another; the caller's transaction.
+
+    Published ones, too: their rows do not change.
+    """
+    for table in TABLES:
+        hangs = connection.execute(
+            "SELECT i.inhrelid FROM pg_inherits AS i WHERE i.inhrelid = to_regclass(%s)",
+            (f"library.{table}_c{content_id}",),
+        ).fetchone()
+        if hangs is not None:
+            connection.execute(
+                sql.SQL("ALTER TABLE {parent} DETACH PARTITION {name}").format(
+                    parent=sql.Identifier(before, table), name=partition(table, content_id)
+                )
+            )
+            _hang(connection, table, content_id, sql.Identifier(after, table))
+    tables = [sql.Identifier(schema, "coverage_piece") for schema in (before, after)]
+    for switch in ("DISABLE", "ENABLE"):
+        for name in tables:
+            connection.execute(
+                sql.SQL("ALTER TABLE {} {} TRIGGER USER").format(name, sql.SQL(switch))
+            )
+        if switch == "DISABLE":
+            connection.execute(
+                sql.SQL(
+                    "WITH moved AS (DELETE FROM {} WHERE content_id = %s RETURNING *)"
+                    " INSERT INTO {} SELECT * FROM moved"
+                ).format(*tables),
+                (content_id,),
+            )
 
 
 def drop(connection: Connection, content_id: int) -> None:

@@ -1,5 +1,5 @@
 -- Statements of layers.content_measures; {features} is the content's partition, {base_features}
--- that of its base.
+-- that of its base, {coverage} the coverage pieces of its access class.
 
 -- name: count_and_extent
 SELECT
@@ -58,10 +58,10 @@ SELECT true AS is_new, ST_AsBinary(f.geom) AS wkb
 FROM {features} AS f
 
 -- name: drop_coverage
-DELETE FROM library.coverage_piece WHERE content_id = %(content_id)s
+DELETE FROM {coverage} WHERE content_id = %(content_id)s
 
 -- name: cut_coverage
-INSERT INTO library.coverage_piece (content_id, piece, geom)
+INSERT INTO {coverage} (content_id, piece, geom)
 SELECT
     c.id,
     row_number() OVER () AS piece,
