@@ -111,7 +111,7 @@ LIMIT 5
 
 -- name: feature_by_id
 SELECT f.fid, f.part_id
-FROM reading.feature AS f
+FROM feature AS f
 WHERE
     f.content_id = %(content_id)s
     AND f.part_id = ANY(%(parts)s)

@@ -275,14 +275,14 @@ WHERE c.id = %(content_id)s
 -- name: no_rows
 (
     SELECT f.fid, f.feature_id, f.attributes, f.area_m2, f.geom
-    FROM library.feature AS f
+    FROM stored_feature AS f
     WHERE false
 )
 
 -- name: all_rows
 (
     SELECT f.fid, f.feature_id, f.attributes, f.area_m2, f.geom
-    FROM reading.feature AS f
+    FROM feature AS f
     WHERE f.content_id = {content} AND f.part_id = ANY({parts}::integer [])
 )
 
@@ -291,12 +291,12 @@ WHERE c.id = %(content_id)s
 -- the base that the other one hides.
 (
     SELECT f.fid, f.feature_id, f.attributes, f.area_m2, f.geom
-    FROM library.feature AS f
+    FROM stored_feature AS f
     WHERE f.content_id = {content} AND f.content_id <> {root}
     UNION ALL
     SELECT f.fid, f.feature_id, f.attributes, f.area_m2, f.geom
     FROM library.hidden_feature AS theirs
-    INNER JOIN library.feature AS f ON f.content_id = {root} AND f.fid = theirs.fid
+    INNER JOIN stored_feature AS f ON f.content_id = {root} AND f.fid = theirs.fid
     WHERE theirs.content_id = {other} AND NOT EXISTS (
         SELECT FROM library.hidden_feature AS ours
         WHERE ours.content_id = {content} AND ours.fid = theirs.fid

@@ -7,14 +7,14 @@ SELECT
     ST_Y(a.c) AS lat_after
 FROM (
     SELECT f.feature_id, ST_Centroid(f.geom) AS c
-    FROM reading.feature AS f
+    FROM feature AS f
     WHERE f.content_id = %(new_id)s
     ORDER BY hashtext(f.feature_id)
     LIMIT 2000
 ) AS a
 INNER JOIN LATERAL (
     SELECT ST_Centroid(f.geom) AS c
-    FROM reading.feature AS f
+    FROM feature AS f
     WHERE f.content_id = %(content_id)s AND f.feature_id = a.feature_id
 ) AS b ON true
 
@@ -27,7 +27,7 @@ WITH before AS (
         sum(f.area_m2) AS area_m2,
         sum(ST_Length(f.geom)) AS length_deg,
         ST_Extent(f.geom)::geometry AS extent
-    FROM reading.feature AS f
+    FROM feature AS f
     WHERE f.content_id = %(content_id)s
 ),
 
@@ -37,17 +37,17 @@ after AS (
         sum(f.area_m2) AS area_m2,
         sum(ST_Length(f.geom)) AS length_deg,
         ST_Extent(f.geom)::geometry AS extent
-    FROM reading.feature AS f
+    FROM feature AS f
     WHERE f.content_id = %(new_id)s
 ),
 
 vanished AS (
     SELECT count(*) AS features
-    FROM reading.feature AS f
+    FROM feature AS f
     WHERE
         f.content_id = %(content_id)s
         AND NOT EXISTS (
-            SELECT FROM reading.feature AS n
+            SELECT FROM feature AS n
             WHERE n.content_id = %(new_id)s AND n.feature_id = f.feature_id
         )
 )
@@ -74,7 +74,7 @@ WHERE c.id = %(content_id)s
 SELECT
     moved.steps,
     avg((EXISTS (
-        SELECT FROM reading.coverage_piece AS p
+        SELECT FROM coverage_piece AS p
         WHERE
             p.content_id = ANY(%(land)s::integer [])
             AND ST_Intersects(p.geom, ST_Translate(a.c, 3 * moved.steps, 0))
@@ -121,7 +121,7 @@ WHERE
     p.content_id = %(content_id)s AND c.first_fid <= %(fid)s AND c.last_fid >= %(fid)s
     -- A row that the content does not hold (any more) is not given.
     AND EXISTS (
-        SELECT FROM reading.feature AS f
+        SELECT FROM feature AS f
         WHERE f.content_id = %(content_id)s AND f.fid = %(fid)s
     )
 
@@ -139,7 +139,7 @@ ORDER BY c.content_id, c.chunk
 
 -- name: fids_of_content
 SELECT string_agg(int8send(f.fid), ''::bytea) AS fids
-FROM reading.feature AS f
+FROM feature AS f
 WHERE f.content_id = %(content_id)s
 
 -- name: copy_chunks_of_base

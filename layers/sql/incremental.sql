@@ -32,7 +32,7 @@ LIMIT 1
 
 -- name: fids_of_ids
 SELECT f.fid, f.feature_id
-FROM reading.feature AS f
+FROM feature AS f
 WHERE
     f.content_id = %(content_id)s
     AND f.feature_id = ANY(%(ids)s::text [])
@@ -40,7 +40,7 @@ WHERE
 -- name: count_changed
 -- Features that are gone from the base and there anew.
 SELECT count(*)
-FROM reading.feature AS f
+FROM feature AS f
 INNER JOIN {features} AS n ON n.feature_id = f.feature_id
 WHERE
     f.content_id = %(from_id)s
@@ -56,7 +56,7 @@ WHERE c.id = %(content_id)s
 -- What went, what came, and what stayed beside what went.
 WITH gone AS (
     SELECT f.fid, f.geom
-    FROM reading.feature AS f
+    FROM feature AS f
     WHERE f.content_id = %(from_id)s AND f.fid = ANY(%(fids)s::bigint [])
 )
 
@@ -71,10 +71,10 @@ SELECT false AS is_gone, ST_AsBinary(b.geom) AS wkb
 FROM (
     SELECT DISTINCT f.part_id, f.fid
     FROM gone AS g
-    INNER JOIN reading.feature AS f ON f.geom && g.geom
+    INNER JOIN feature AS f ON f.geom && g.geom
     WHERE f.content_id = %(from_id)s
 ) AS near
-INNER JOIN library.feature AS b ON b.content_id = near.part_id AND b.fid = near.fid
+INNER JOIN stored_feature AS b ON b.content_id = near.part_id AND b.fid = near.fid
 WHERE NOT near.fid = ANY(%(fids)s::bigint [])
 
 -- name: kept_issues

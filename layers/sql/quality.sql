@@ -69,7 +69,7 @@ SELECT
     ST_XMax(f.geom) AS east,
     ST_YMax(f.geom) AS north,
     ST_NPoints(f.geom) AS vertices
-FROM reading.feature AS f
+FROM feature AS f
 WHERE f.content_id = %(content_id)s
 
 -- name: cell_rows
@@ -81,7 +81,7 @@ SELECT
     (ST_XMin(f.geom) + ST_XMax(f.geom)) / 2 AS lon,
     (ST_YMin(f.geom) + ST_YMax(f.geom)) / 2 AS lat,
     ST_AsBinary(f.geom, 'NDR') AS wkb
-FROM reading.feature AS f
+FROM feature AS f
 WHERE
     f.content_id = %(content_id)s
     AND f.geom && ST_MakeEnvelope(%(west)s, %(south)s, %(east)s, %(north)s, 4490)
@@ -93,7 +93,7 @@ SELECT
     array_agg(f.feature_id ORDER BY f.fid) AS feature_ids,
     avg(ST_XMin(f.geom)) AS lon,
     avg(ST_YMin(f.geom)) AS lat
-FROM reading.feature AS f
+FROM feature AS f
 WHERE f.content_id = %(content_id)s
 GROUP BY upper(btrim(f.feature_id))
 HAVING count(*) > 1
@@ -113,7 +113,7 @@ SELECT
     (ST_XMin(f.geom) + ST_XMax(f.geom)) / 2 AS lon,
     (ST_YMin(f.geom) + ST_YMax(f.geom)) / 2 AS lat
 FROM library.import_issue AS i
-LEFT JOIN reading.feature AS f ON f.content_id = i.content_id AND f.fid = i.source_row
+LEFT JOIN feature AS f ON f.content_id = i.content_id AND f.fid = i.source_row
 WHERE i.content_id = %(content_id)s
 ORDER BY i.id
 

@@ -4,7 +4,7 @@
 -- name: all_rows
 (
     SELECT r.fid, r.attributes, r.geom
-    FROM reading.feature AS r
+    FROM feature AS r
     WHERE r.content_id = {content} AND r.part_id IN ({content}, {base})
 )
 
