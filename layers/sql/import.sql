@@ -89,10 +89,11 @@ CROSS JOIN (VALUES (-1), (0), (1)) AS moved (steps)
 GROUP BY moved.steps
 
 -- name: add_accuracy
--- A change of datum adds its own variance to the layer's.
-UPDATE library.layer_content
-SET accuracy_m = sqrt(accuracy_m ^ 2 + %(added_m)s ^ 2)
-WHERE id = %(content_id)s AND state = 'loading'
+-- A change of datum adds its own variance to the layer's. A delta is no better than its base.
+UPDATE library.layer_content AS c
+SET accuracy_m = greatest(c.accuracy_m, sqrt(l.accuracy_m ^ 2 + %(added_m)s ^ 2))
+FROM library.layer AS l
+WHERE c.id = %(content_id)s AND l.id = c.layer_id AND c.state = 'loading'
 
 -- name: keep_findings
 -- What the comparison found once the content was finished, and the digest that it got.
