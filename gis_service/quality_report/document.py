@@ -5,6 +5,7 @@ from typing import Any
 
 import orjson
 import shapely
+from shapely.geometry.base import BaseGeometry
 
 from layers.catalog import Catalog
 from layers.database import Connection
@@ -37,7 +38,7 @@ def quality_document(
         if seen.layer(one["layer_id"]) and seen.layer(one["other_layer_id"])
         and seen.layer(_named(one))
     ]  # fmt: skip
-    counts = [_count(one) for one in run["counts"] if seen.layer(one["layer"])]
+    counts = [_count(one, catalog) for one in run["counts"] if seen.layer(one["layer"])]
     if seen.hides({*run["contents"], *run["counterparts"], *_pairs(run["levels"])}):
         counts = _recounted(counts, findings)
     return {
@@ -78,7 +79,7 @@ def quality_document(
 
 def drawings(
     connection: Connection, run_id: int, visible: Collection[str] | None = None
-) -> dict[str, shapely.Geometry]:
+) -> dict[str, BaseGeometry]:
     """The simplified shapes of the run's layers, for the map of the page."""
     found = outlines_of(connection, run_id)
     return {
@@ -137,8 +138,12 @@ def _finding(row: Mapping[str, Any]) -> Document:
     }
 
 
-def _count(row: Mapping[str, Any]) -> Document:
-    return {**row, "title": title_of(row["code"]).model_dump()}
+def _count(row: Mapping[str, Any], catalog: Catalog) -> Document:
+    return {
+        **row,
+        "title": title_of(row["code"]).model_dump(),
+        "layer_title": catalog.layer(row["layer"]).title.model_dump(),
+    }
 
 
 def _recounted(counts: list[Document], findings: list[Document]) -> list[Document]:

@@ -1,5 +1,6 @@
 """The report as one HTML page: readable, printable on A4, without scripts or outside resources."""
 
+import datetime
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final
@@ -29,6 +30,9 @@ def render_html(
     ``address`` is where the service is reached (for links to the map and the other forms); None
     for a file. ``notice`` stands over reports of synthetic editions.
     """
+    # The large ones at the bottom.
+    drawings = dict(sorted(drawings.items(), key=lambda pair: -float(pair[1].area)))
+    titles = {one["layer"]: one["title"] for one in document["layers"]}
     key = "zh" if language.lower().startswith("zh") else "en"
     page: str = _template().render(
         report=document,
@@ -38,7 +42,7 @@ def render_html(
         language="zh-CN" if key == "zh" else "en",
         icon=_ICONS[document["outcome"]],
         picture=finding_map(drawings, document["findings"]),
-        drawn=[one for one in document["layers"] if one["layer"] in drawings],
+        drawn=[titles[name] for name in drawings],
         notice=notice,
         address=address,
         shown=SHOWN_PER_KIND,
@@ -69,7 +73,7 @@ def _template() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(figure=_figure, zoom=_zoom, day=lambda text: text[:16])
+    environment.filters.update(figure=_figure, zoom=_zoom, moment=_moment)
     return environment.get_template("quality.html.j2")
 
 
@@ -80,6 +84,12 @@ def _figure(value: float | None) -> str:
     if value and abs(value) < 1:
         return f"{value:.3g}"
     return f"{value:,.2f}"
+
+
+def _moment(text: str) -> str:
+    """A moment to the minute, in universal time."""
+    moment = datetime.datetime.fromisoformat(text).astimezone(datetime.UTC)
+    return moment.strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _zoom(finding: Document) -> int:

@@ -19,9 +19,17 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "incomplete": ("检查不完整", "Not everything was checked"),
     "advisory": ("提示", "advisory"),
     "clean": ("未发现问题", "Nothing found"),
+    "head_blocked": ("有阻断性问题", "Blocking findings"),
+    "head_incomplete": ("检查不完整", "Not everything was checked"),
+    "head_advisory": ("仅有提示性问题", "Advice only"),
+    "head_clean": ("未发现问题", "Nothing found"),
     "outcome_blocked": (
         "有阻断性问题：改正之前不能发布。",
         "Blocking findings: it is not published before they are mended or accepted.",
+    ),
+    "outcome_in_force": (
+        "有阻断性问题；该版本已发布，请更正后发布新版本。",
+        "Blocking findings in an edition that is published: correct them in a new edition.",
     ),
     "outcome_incomplete": (
         "没有阻断性问题，但有内容未能检查或比较。",

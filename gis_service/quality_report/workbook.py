@@ -98,7 +98,7 @@ def _findings(book: Workbook, document: Document, word: dict[str, str], key: str
         )  # fmt: skip
 
 
-def _bold(sheet: Any, text: str) -> WriteOnlyCell:
+def _bold(sheet: Any, text: str) -> Any:
     cell = WriteOnlyCell(sheet, text)
     cell.font, cell.fill = Font(bold=True), _HEAD
     return cell

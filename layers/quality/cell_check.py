@@ -116,8 +116,9 @@ def _overlap(
         )
     else:
         reason = Text(
-            zh=f"{layer.layer} {one} 与 {other.layer} {two} 重叠 {figures_zh}{note_zh}。",
-            en=f"{layer.layer} {one} and {other.layer} {two} overlap by {figures_en}{note_en}.",
+            zh=f"{layer.title.zh} {one} 与{other.title.zh} {two} 重叠 {figures_zh}{note_zh}。",
+            en=f"{layer.title.en} {one} and {other.title.en} {two} overlap by "
+            f"{figures_en}{note_en}.",
         )
     return found(
         layer,

@@ -61,6 +61,7 @@ IMPORT_TITLES: Final[Mapping[str, Text]] = {
         zh="申报面积与计算面积不符（导入）", en="Declared area differs, at import"
     ),
     "declared-area-unit": Text(zh="申报面积的单位存疑", en="Unit of declared areas in doubt"),
+    "edits-not-checked": Text(zh="草稿编辑后尚未检查", en="Edits not checked"),
     "content-shrunk": Text(zh="内容明显减少", en="Content shrank"),
 }
 

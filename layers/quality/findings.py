@@ -47,6 +47,7 @@ class CheckedLayer(NamedTuple):
     """What the checks of a content need to know of its layer."""
 
     layer: str
+    title: Text
     content: int
     kind: GeometryKind
     accuracy_m: float

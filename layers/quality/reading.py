@@ -89,6 +89,7 @@ class LayerRows:
         return cls(
             facts=CheckedLayer(
                 layer=definition.id,
+                title=definition.title,
                 content=number,
                 kind=definition.geometry,
                 accuracy_m=content["accuracy_m"],

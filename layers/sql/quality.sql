@@ -202,10 +202,15 @@ WHERE o.run_id = %(run_id)s
 ORDER BY o.layer_id
 
 -- name: blocking_of_contents
--- What the newest run found of exactly the contents that a draft would be published with.
+-- What the newest run found of exactly the contents that a draft would be published with. What
+-- the import found stands in blocking_issues, where drafts are also mended; it is not counted twice.
 SELECT
     r.id,
-    r.blocking
+    (
+        SELECT coalesce(sum((c ->> 'count')::bigint), 0)::bigint
+        FROM jsonb_array_elements(r.counts) AS c
+        WHERE c ->> 'origin' = 'edition' AND c ->> 'severity' = 'blocking'
+    ) AS blocking
 FROM library.quality_run AS r
 WHERE
     r.edition_id = %(edition_id)s
