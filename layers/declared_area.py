@@ -11,10 +11,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from layers.area import HECTARE_M2, MU_M2, FloatArray
 from layers.import_issues import Issue, Severity
 from layers.text import Text
 
+Rows = npt.NDArray[np.int64]
 AreaUnit = Literal["ha", "m2", "mu"]
 
 UNIT_M2: Final[dict[AreaUnit, float]] = {"ha": HECTARE_M2, "m2": 1.0, "mu": MU_M2}
@@ -82,11 +86,11 @@ class DeclaredAreas:
         self._found: list[tuple[int, DeclaredArea, float]] = []
 
     def add(
-        self, first_row: int, declared: Mapping[int, DeclaredArea], measured_m2: FloatArray
+        self, rows: Rows, declared: Mapping[int, DeclaredArea], measured_m2: FloatArray
     ) -> None:
-        """Take the rows of a batch; those without a measured area (refused, NaN) are left out."""
+        """Take a batch, ``rows`` its numbers; without a measured area (refused) one is left out."""
         self._found.extend(
-            (first_row + index, area, float(measured_m2[index]))
+            (int(rows[index]), area, float(measured_m2[index]))
             for index, area in declared.items()
             if measured_m2[index] > 0
         )

@@ -15,6 +15,7 @@ import pyarrow as pa  # type: ignore[import-untyped]
 
 from layers.attribute_checks import readable_values
 from layers.attribute_values import CONVERTERS, Unreadable
+from layers.declared_area import DeclaredArea
 from layers.field_map import FieldPlan
 from layers.import_issues import IssueLog, Severity
 from layers.import_job import KEPT_FILE, KNOWN_FILE, ImportJob
@@ -147,11 +148,20 @@ def joined(batches: Sequence[Batch]) -> Batch:
         return batches[0]
     faults: dict[int, str] = {}
     linearised: list[int] = []
+    fault_lines: dict[int, int] = {}
+    declared: dict[int, DeclaredArea] = {}
+    rows: list[int] = []
     before = 0
     for batch in batches:
         faults.update({before + index: code for index, code in batch.faults.items()})
         linearised.extend(before + index for index in batch.linearised)
+        fault_lines.update({before + index: line for index, line in batch.fault_lines.items()})
+        declared.update({before + index: area for index, area in batch.declared_areas.items()})
+        counted = range(batch.first_row, batch.first_row + len(batch))
+        rows.extend(counted if batch.rows is None else batch.rows)
         before += len(batch)
+    # A format without WKB gives all its rows, its batches keep None there.
+    encoded = [batch.wkb for batch in batches]
     return Batch(
         first_row=batches[0].first_row,
         geometries=np.concatenate([batch.geometries for batch in batches]),
@@ -161,6 +171,8 @@ def joined(batches: Sequence[Batch]) -> Batch:
         },
         faults=faults,
         linearised=tuple(linearised),
-        wkb=pa.concat_arrays([batch.wkb for batch in batches]),
-        rows=tuple(row for batch in batches for row in batch.rows or ()),
+        fault_lines=fault_lines,
+        declared_areas=declared,
+        wkb=None if any(wkb is None for wkb in encoded) else pa.concat_arrays(encoded),
+        rows=tuple(rows),
     )

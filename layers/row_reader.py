@@ -148,7 +148,7 @@ class RowReader:
         issues = NumberedIssues(self.issues, numbers, batch.first_row)
         checked = check_geometries(batch, self.rules, issues)
         self.witness.see(checked)
-        self.declared.add(batch.first_row, batch.declared_areas, checked.areas_m2)
+        self.declared.add(numbers, batch.declared_areas, checked.areas_m2)
         values = readable_values(batch.columns, batch.first_row, self.plan, issues)
         attributes, lacking = check_attributes(
             values, len(batch), batch.first_row, self.plan, self.job.layer,
