@@ -11,9 +11,10 @@ from typing import Any, Final
 
 import numpy as np
 import shapely
+from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from layers import contents, deltas
+from layers import contents, deltas, partitions
 from layers.attribute_checks import is_personal
 from layers.attribute_values import CONVERTERS, TYPE_NAMES, Unreadable
 from layers.catalog import Attribute, Catalog, Layer
@@ -227,7 +228,7 @@ def _check_rows(
             issues.append((one["feature_id"], _NOT_ON_GRID))
     measured = [(o["fid"], a) for o, a in zip(batch, areas, strict=True) if not np.isnan(a)]
     connection.execute(
-        _SQL["set_areas"],
+        sql.SQL(_SQL["set_areas"]).format(features=partitions.partition("feature", content_id)),
         {
             "content_id": content_id,
             "fids": [fid for fid, _ in measured],

@@ -49,11 +49,7 @@ def catalog(request: Request) -> Response:
                 "en": "; ".join(credit.en for credit in config.credits),
             },
         },
-        "plans": [
-            _plan_entry(library, plan, picture)
-            for plan in library.catalog.plans
-            if any(layer.access == "open" for layer in plan.layers)
-        ],
+        "plans": [_plan_entry(library, plan, picture) for plan in library.catalog.plans],
     }
     return Response(
         orjson.dumps(body), media_type="application/json", headers={"Cache-Control": "no-cache"}
@@ -69,9 +65,7 @@ def _plan_entry(library: Library, plan: Plan, picture: InForce) -> dict[str, Any
         "authority": plan.authority.model_dump(),
         "edition": _edition_entry(contents[0]) if contents else None,
         "layers": [
-            _layer_entry(library, layer, picture.layers.get(layer.id))
-            for layer in plan.layers
-            if layer.access == "open"
+            _layer_entry(library, layer, picture.layers.get(layer.id)) for layer in plan.layers
         ],
     }
 
@@ -193,7 +187,7 @@ def tilejson(request: Request) -> Response:
     """TileJSON 3.0 of one layer or of several (``a,b``)."""
     library = library_of(request)
     language = language_of(request)
-    refuse_unknown(request, TIME_PARAMETERS)
+    refuse_unknown(request, ("v", "tk", *TIME_PARAMETERS))
     named = _layers_named(library, request.path_params["layers"])
     contents = _contents(_picture_of(request, named), named)
     name = ",".join(layer.id for layer in named)

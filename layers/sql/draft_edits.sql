@@ -91,14 +91,11 @@ SELECT
     set_config('library.edit_reason', %(reason)s, true)
 
 -- name: note_now
-SET CONSTRAINTS
-library.feature_history_insert, library.feature_history_change,
-library.hidden_history_insert, library.hidden_history_delete IMMEDIATE
+-- The history is written by deferred triggers, on the tables of every access class.
+SET CONSTRAINTS ALL IMMEDIATE
 
 -- name: note_later
-SET CONSTRAINTS
-library.feature_history_insert, library.feature_history_change,
-library.hidden_history_insert, library.hidden_history_delete DEFERRED
+SET CONSTRAINTS ALL DEFERRED
 
 -- name: lock_content
 SELECT c.id, c.state FROM library.layer_content AS c
@@ -112,7 +109,7 @@ WHERE h.content_id = %(content_id)s AND h.feature_id = %(feature_id)s
 
 -- name: feature
 SELECT f.fid, f.attributes, ST_AsBinary(f.geom) AS geometry, f.area_m2
-FROM reading.feature AS f
+FROM feature AS f
 WHERE
     f.content_id = %(content_id)s
     AND f.part_id = ANY(%(parts)s)
@@ -150,7 +147,7 @@ WHERE
 -- name: edited_rows
 -- The edited features as they are now, in batches by name.
 SELECT f.fid, f.feature_id, f.attributes, ST_AsBinary(f.geom) AS geometry
-FROM reading.feature AS f
+FROM feature AS f
 WHERE
     f.content_id = %(content_id)s
     AND f.part_id = %(content_id)s
@@ -163,7 +160,7 @@ ORDER BY f.feature_id
 LIMIT %(most)s
 
 -- name: set_areas
-UPDATE library.feature AS f
+UPDATE {features} AS f
 SET area_m2 = measured.area_m2
 FROM unnest(%(fids)s::bigint [], %(areas)s::double precision []) AS measured (fid, area_m2)
 WHERE
@@ -194,18 +191,18 @@ SELECT
     count(*) AS features,
     coalesce(sum(f.area_m2), 0) AS area_m2,
     coalesce(sum(ST_Length(f.geom)), 0) AS length_deg
-FROM reading.feature AS f
+FROM feature AS f
 WHERE f.content_id = %(content_id)s AND f.part_id = ANY(%(parts)s)
 
 -- name: vanished
 -- Features of the content in force that the draft's content has no more.
 SELECT count(*) AS features
-FROM reading.feature AS b
+FROM feature AS b
 WHERE
     b.content_id = %(before)s
     AND b.part_id = ANY(%(parts_before)s)
     AND NOT EXISTS (
-        SELECT FROM reading.feature AS a
+        SELECT FROM feature AS a
         WHERE
             a.content_id = %(content_id)s
             AND a.part_id = ANY(%(parts)s)

@@ -526,3 +526,27 @@ def test_an_editor_role_reaches_the_views_and_nothing_else(
     assert [(h["feature_id"], h["changed_by"]) for h in found] == [
         ("P2", "test_editor"), ("P1", "test_editor"),
     ]  # fmt: skip
+
+
+def test_a_layer_that_is_not_open_is_edited_alike(
+    connection: Connection, catalog: Catalog, sandbox: Sandbox
+) -> None:
+    """Its rows live on the tables of another access class."""
+    connection.execute(
+        "UPDATE library.layer SET access_class = 'restricted' WHERE id = %s", (LAYER,)
+    )
+    publish(connection, PLAN, put(connection, LAYER, 10))
+    open_plan_draft(connection, catalog, PLAN, region=REGION, valid_from=LATER)
+    draft = draft_layer(connection, LAYER)
+    update_feature(connection, sandbox, catalog, draft, "P1", ANN, geometry=box(1, 0.012))
+    view = f"layer_draft.{LAYER}"
+    edit_by_view(connection, f"UPDATE {view} SET landuse_code = '07' WHERE feature_id = 'P1'")
+    edit_by_view(connection, f"UPDATE {view} SET landuse_code = '07' WHERE feature_id = 'P2'")
+    edit_by_view(connection, f"DELETE FROM {view} WHERE feature_id = 'P2'")
+    found = [(h["feature_id"], h["version"], h["action"]) for h in history(connection, draft)]
+    assert found == [("P2", 2, "delete"), ("P2", 1, "update"), ("P1", 2, "update"),
+                     ("P1", 1, "update")]  # fmt: skip
+    assert check_draft(connection, sandbox, catalog, draft.edition_id) == []
+    publish(connection, PLAN)
+    open_rows = connection.execute("SELECT count(*) FROM library.feature").fetchone()
+    assert open_rows == (0,)
