@@ -12,6 +12,7 @@ import math
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -406,13 +407,17 @@ def _copy_issues(connection: Connection, content_id: int, issues: list[Issue]) -
 
 
 def _progress_watch(job_dir: Path, progress: Progress) -> Callable[[], None]:
+    began = time.monotonic()
+
     def look() -> None:
         try:
             seen = json.loads((job_dir / PROGRESS_FILE).read_text("ascii"))
         except (OSError, ValueError):
             return
         total = seen["total"] or 2 * seen["read"]
-        progress("read", _READING_SHARE * min(1.0, seen["read"] / max(1, total)))
+        rate = seen["read"] / max(time.monotonic() - began, 0.001)
+        share = _READING_SHARE * min(1.0, seen["read"] / max(1, total))
+        progress(f"read: {seen['read']:,} rows, {rate:,.0f} rows/s", share)
 
     return look
 

@@ -41,6 +41,13 @@ def import_plan(
     valid_from: Annotated[str | None, typer.Option(help="First day in force; today.")] = None,
     coverage: Annotated[str | None, typer.Option(help="region, features or a file.")] = None,
     repair: Annotated[bool, typer.Option(help="Mend invalid geometry and say so.")] = False,
+    full: Annotated[bool, typer.Option(help="Check every row, also unchanged ones.")] = False,
+    changes: Annotated[
+        bool, typer.Option("--changes", help="The file holds changed and new rows only.")
+    ] = False,
+    delete_ids: Annotated[
+        Path | None, typer.Option(help="With --changes: a CSV of ids of features to delete.")
+    ] = None,
     approval_document: ApprovalDocument = None,
     approval_date: ApprovalDate = None,
     approval_authority: ApprovalAuthority = None,
@@ -49,12 +56,14 @@ def import_plan(
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Read a file into a draft edition; exit code 1 when rows were refused
-    or something else stops its publishing.
+    or something else stops its publishing. Rows that the content before holds as they are, imported
+    with the same settings, are not read again.
 
     Example: gis-service import redline.gpkg --plan overall-plan --layer ecological_redline
     """
     from gis_service import start
     from gis_service.commands.coverage import read_choice
+    from gis_service.commands.id_list import read_ids
     from gis_service.commands.source_crs import crs_text
     from gis_service.library import today
     from gis_service.routes.requests import calendar_day
@@ -75,6 +84,7 @@ def import_plan(
             f"{file.name} 超过 {config.limits.import_bytes:,} 字节。",
         )
     said = said_of_edition(approval_document, approval_date, approval_authority, title_zh, title_en)
+    deleted = read_ids(delete_ids, changes, catalog.plan(plan), layer)
     first_day = calendar_day(valid_from, "--valid-from") if valid_from else today()
     with (
         start.database(settings, say) as dsn,
@@ -98,6 +108,9 @@ def import_plan(
             valid_from=first_day,
             coverage=read_choice(sandbox, coverage),
             repair=repair,
+            full=full,
+            changes_only=changes,
+            delete_ids=deleted,
             region_bbox=config.region.bbox,
             progress=report,
             deadline_s=config.limits.reader_deadline_s,
@@ -117,6 +130,12 @@ def _show(result: "ImportReport") -> None:
         f"edition {body['edition']} (draft)  {body['layer']}: read {body['read']:,}, accepted "
         f"{body['accepted']:,}, repaired {body['repaired']:,}, refused {body['refused']:,}"
     )
+    if result.changes is not None:
+        one = result.changes
+        show(
+            f"  against content {one.base}: added {one.added:,}, changed {one.changed:,}, removed "
+            f"{one.removed:,}, unchanged {one.unchanged:,}"
+        )
     for issue in body["issues"][:_SHOWN_ISSUES]:
         place = " ".join(
             [f"row {issue['row']}" if issue["row"] is not None else "file", issue["field"] or ""]

@@ -68,8 +68,9 @@ def progress_bar() -> Iterator[Report]:
 
         def line(what: str, share: float) -> None:
             nonlocal last
-            if what != last:
-                last = what
+            step = what.partition(":")[0] if what.startswith("read:") else what
+            if step != last:
+                last = step
                 say(f"[{share:4.0%}] {what}")
 
         yield line
