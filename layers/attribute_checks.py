@@ -6,8 +6,6 @@ rules select features by it: a value that is lost or not in the list would let a
 through a check, so its issue is blocking, though the row is kept.
 """
 
-import datetime
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -18,21 +16,14 @@ from layers.attribute_values import CONVERTERS, TYPE_NAMES, Unreadable, to_strin
 from layers.catalog import Attribute, Catalog, CodeList, Layer
 from layers.field_map import FieldPlan
 from layers.import_issues import IssueLog
+from layers.personal_data import is_personal, is_personal_value, suspects
 from layers.text import Text
 
-_CANDIDATE: Final = (
-    r"[1-9][0-9]{5}(19[0-9]{2}|20[0-9]{2}|2100)(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])[0-9]{3}[0-9Xx]"
-    r"|1[3-9][0-9]{9}"
-)
-"""What may hold a personal number at all: half of all object codes have 18 digits, few a date."""
-_IDENTITY: Final = re.compile(r"(?<![0-9])[1-9][0-9]{16}[0-9Xx](?![0-9])")
-_MOBILE: Final = re.compile(r"(?<![0-9A-Za-z])1[3-9][0-9]{9}(?![0-9A-Za-z])")
-_MOBILE_NUMBERS: Final = (13_000_000_000, 20_000_000_000)
-_CHECK_WEIGHTS: Final = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
-_CHECK_DIGITS: Final = "10X98765432"
 _KEPT_CODES_PER_FIELD: Final = 100
 """A file with codes of another scheme has an unknown one in every row; the count is whole."""
 
+
+__all__ = ["Values", "check_attributes", "is_personal", "readable_values"]
 
 Values = dict[str, list[Any]]
 """The values of a batch, field by field."""
@@ -72,11 +63,11 @@ def check_attributes(
 
 def _values(column: pa.Array, field: str, first_row: int, issues: IssueLog) -> list[Any]:
     values: list[Any] = column.to_pylist()
-    suspects = _suspects(column)
-    if suspects is None or not pc.any(suspects).as_py():
+    suspected = suspects(column)
+    if suspected is None or not pc.any(suspected).as_py():
         return values
-    for index, suspect in enumerate(suspects.to_pylist()):
-        if suspect and is_personal(to_string(values[index]) or ""):
+    for index, suspect in enumerate(suspected.to_pylist()):
+        if suspect and is_personal_value(values[index]):
             values[index] = None
             issues.add(
                 "personal-value-dropped",
@@ -89,35 +80,6 @@ def _values(column: pa.Array, field: str, first_row: int, issues: IssueLog) -> l
                 field=field,
             )
     return values
-
-
-def _suspects(column: pa.Array) -> pa.Array | None:
-    """Which values may be personal numbers at all; a coarse test over the whole column."""
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        return pc.match_substring_regex(column, _CANDIDATE)
-    if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
-        low, high = _MOBILE_NUMBERS
-        return pc.and_(pc.greater_equal(column, low), pc.less(column, high))
-    return None
-
-
-def is_personal(text: str) -> bool:
-    """Whether a text holds an identity number (with right date and check digit) or a mobile one.
-
-    Object codes (BSM) have 18 digits too; a date and the check digit of GB 11643 tell them apart.
-    """
-    if _MOBILE.search(text):
-        return True
-    return any(_is_identity(found.group()) for found in _IDENTITY.finditer(text))
-
-
-def _is_identity(number: str) -> bool:
-    try:
-        born = datetime.date(int(number[6:10]), int(number[10:12]), int(number[12:14]))
-    except ValueError:
-        return False
-    total = sum(int(d) * w for d, w in zip(number[:17], _CHECK_WEIGHTS, strict=True))
-    return 1900 <= born.year <= 2100 and _CHECK_DIGITS[total % 11] == number[17].upper()
 
 
 def _converted(

@@ -94,10 +94,11 @@ def plan_fields(
         else _by_catalogue(fields, layer, alternative_names)
     )
     constants = dict(field_map.constants) if field_map else {}
+    forbidden = PERSONAL_FIELDS | _personal_names(layer)
     personal = [
         name
         for name in fields
-        if {name.lower(), alternative_names.get(name, "").lower()} & PERSONAL_FIELDS
+        if {name.lower(), alternative_names.get(name, "").lower()} & forbidden
         or (name in chosen and chosen[name].personal)
     ]
     pairs = tuple((name, chosen[name]) for name in fields if name in chosen)
@@ -111,6 +112,12 @@ def plan_fields(
         ignored=tuple(n for n in fields if n not in chosen and n not in personal),
         missing=tuple(a for a in layer.attributes if a.required and a.name not in filled),
     )
+
+
+def _personal_names(layer: Layer) -> frozenset[str]:
+    """Names of the layer's personal attributes: a map cannot give such a field another name."""
+    names = (n for a in layer.attributes if a.personal for n in (a.name, *a.aliases))
+    return frozenset(name.lower() for name in names)
 
 
 def _by_catalogue(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from layers.personal_data import without_personal
 from layers.text import Text
 
 Severity = Literal["blocking", "advisory"]
@@ -78,14 +79,19 @@ class IssueLog:
         value: object = None,
         kept_per_field: int = KEPT_PER_CODE,
     ) -> None:
-        """Note an issue; long values are cut, ``kept_per_field`` of a kind are kept by field."""
+        """Note an issue; long values are cut, ``kept_per_field`` of a kind are kept by field.
+
+        A value that holds a number of a person is masked, whoever reports it.
+        """
         self.counts[code] += 1
         if severity == "blocking":
             self.blocking += 1
         self._by_field[code, field] += 1
         if self.counts[code] > KEPT_PER_CODE or self._by_field[code, field] > kept_per_field:
             return
-        text = None if value is None else str(value)[:_LONGEST_VALUE].replace("\x00", "")
+        # Whole first: what is cut off could hide half of a number.
+        text = None if value is None else without_personal(str(value)).replace("\x00", "")
+        text = text[:_LONGEST_VALUE] if text is not None else None
         self.kept.append(Issue(code, severity, reason, row, field, text))
 
     def extend(self, issues: Iterable[Issue]) -> None:

@@ -9,6 +9,7 @@ from layers.catalog import Layer, Plan
 from layers.crs_diagnosis import Shift
 from layers.import_issues import Issue
 from layers.import_job import ReadResult
+from layers.personal_data import without_personal
 from layers.text import Text
 
 _SHOWN_ISSUES: Final = 1_000
@@ -123,7 +124,7 @@ def report_of(
         blocking=result.blocking,
         issues=tuple(issues[:_SHOWN_ISSUES]),
         issue_counts=result.issue_counts,
-        file_name=path.name,
+        file_name=without_personal(path.name),
         file_sha256=result.file_sha256,
         format=result.format,
         encoding=result.encoding,

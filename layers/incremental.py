@@ -30,8 +30,9 @@ from layers.text import Text
 
 _SQL: Final = statements("layers", "incremental.sql")
 _CHECKS: Final = (
-    "area", "attribute_checks", "attribute_values", "crs", "datum", "field_map",
-    "geometry_checks", "import_coverage", "row_reader", "source_rows",
+    "area", "attribute_checks", "attribute_values", "crs", "crs_families", "crs_policy", "datum",
+    "field_map", "geometry_checks", "import_coverage", "import_crs", "obfuscation",
+    "personal_data", "row_reader", "source_rows",
 )  # fmt: skip
 """Modules that decide what becomes of a row; a base that others judged is not compared with."""
 
