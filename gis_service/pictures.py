@@ -106,5 +106,8 @@ def no_edition(edition_id: int) -> NotFound:
 
 
 def shows_drafts(library: Library) -> bool:
-    """Whether this process may show editions that nobody has published; the public one never."""
-    return bool(getattr(library, "shows_drafts", False))
+    """Whether this process may show editions that nobody has published.
+
+    Only one that reads every class may; the public one never.
+    """
+    return library.settings.access == "restricted"

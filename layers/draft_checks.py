@@ -168,6 +168,12 @@ def check_draft(
     return found
 
 
+def draw_draft(connection: Connection, edition_id: int) -> None:
+    """Make the pieces of a draft now, so that a map can show it; a publish then finds them made."""
+    for one in rows(connection, _SQL["contents_of_draft"], edition_id=edition_id):
+        contents.build_pieces(connection, one["content_id"])
+
+
 def _is_opened(connection: Connection, one: Mapping[str, Any]) -> bool:
     found = row(
         connection,

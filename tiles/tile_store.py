@@ -84,6 +84,11 @@ class TileStore:
             self._held_bytes -= len(dropped.gzipped) + _ENTRY_BYTES
 
 
+def unkept_tile(raw: bytes) -> StoredTile:
+    """A tile of contents that may still change (a draft's): finished, and in no store."""
+    return _finish(raw)
+
+
 def _finish(raw: bytes) -> StoredTile:
     # mtime=0: the same tile has the same bytes, hence the same ETag, in every process.
     gzipped = gzip.compress(raw, _GZIP_LEVEL, mtime=0) if raw else b""

@@ -125,15 +125,21 @@ def _names(one: dict[str, Any]) -> list[str]:
 
 
 @app.command(name="check")
-def check(plan: PlanArgument, json: JsonOption = False) -> None:
+def check(
+    plan: PlanArgument,
+    draw: Annotated[
+        bool, typer.Option("--draw", help="Make it ready for the map (tiles with ?edition=).")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
     """Check edited features before the publish; exit code 1 when something blocks it.
 
-    Example: gis-service drafts check overall-plan
+    Example: gis-service drafts check overall-plan --draw
     """
     from gis_service import start
     from layers.catalog import load_catalog
     from layers.database import connect
-    from layers.draft_checks import check_draft
+    from layers.draft_checks import check_draft, draw_draft
     from layers.sandbox import Sandbox
 
     settings = Settings()
@@ -145,6 +151,8 @@ def check(plan: PlanArgument, json: JsonOption = False) -> None:
     ):
         edition = _edition(connection, plan)
         found = check_draft(connection, sandbox, catalog, edition)
+        if draw:
+            draw_draft(connection, edition)
     blocking = sum(one["severity"] == "blocking" for one in found)
     if json:
         show_json({"plan": plan, "edition": edition, "blocking": blocking, "issues": found})

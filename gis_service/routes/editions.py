@@ -123,6 +123,7 @@ def diff(request: Request) -> Response:
     numbers = _number(request.path_params["before"]), _number(name)
     with library.pool.connection() as connection:
         before, after = (_version(library, connection, number) for number in numbers)
+        _plan_of(library, after)
         _, layers = _plan_of(library, before)
         pairs = comparables(connection, library.catalog, before, after, layers)
     is_draft = "draft" in (before.state, after.state)

@@ -62,7 +62,6 @@ def identify(request: Request) -> Response:
                 "layers": [
                     _layer_answer(library, layer, contents.get(layer.id), features, covered, day)
                     for layer in plan.layers
-                    if layer.access == "open"
                 ],
             }
             for plan in library.catalog.plans

@@ -18,12 +18,13 @@ from layers.errors import BadParameter, NotFound
 from tiles.legend import legend, legend_png
 from tiles.map_style import map_style, style_digest
 from tiles.sprite import sprite
-from tiles.tile_store import check_range
+from tiles.tile_store import check_range, unkept_tile
 from tiles.vector_tile import HIGHEST_ZOOM, layer_tile
 
 _MVT: Final = "application/vnd.mapbox-vector-tile"
 _MOST_LAYERS: Final = 32
 _SHARED_FOR_A_DAY: Final = "public, max-age=86400"
+_FOR_EVER: Final = "public, max-age=31536000, immutable"
 
 
 def catalog(request: Request) -> Response:
@@ -254,16 +255,15 @@ def tile(request: Request) -> Response:
 
     if not contents:
         return Response(status_code=204, headers={"Cache-Control": "no-cache"})
-    stored = library.tiles.fetch([content.content_id for content in contents], z, x, y, make)
+    is_draft = any(content.edition_state == "draft" for content in contents)
+    numbers = [content.content_id for content in contents]
+    stored = unkept_tile(make()) if is_draft else library.tiles.fetch(numbers, z, x, y, make)
+    # With the edition in the address the bytes never change; without, ask again.
+    is_named = request.query_params.get("v") == _version(_contents(picture, named))
     headers = {
         "ETag": stored.etag,
         "Vary": "Accept-Encoding",
-        # With the edition in the address the bytes never change; without, ask again.
-        "Cache-Control": (
-            "public, max-age=31536000, immutable"
-            if request.query_params.get("v") == _version(_contents(picture, named))
-            else "no-cache"
-        ),
+        "Cache-Control": _FOR_EVER if is_named and not is_draft else "no-cache",
     }
     if request.headers.get("if-none-match") == stored.etag:
         return Response(status_code=304, headers=headers)

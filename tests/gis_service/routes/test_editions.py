@@ -3,6 +3,7 @@
 import dataclasses
 import datetime
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from gis_service.settings import Settings
 from layers.catalog import Catalog
 from layers.contents import create_content, finish_content, load_arrays
 from layers.database import Connection, connect, create_database
+from layers.deltas import remove_feature
+from layers.draft_checks import draw_draft
 from layers.editions import open_draft, publish, put_layer
 
 PLAN, LAYER, OTHER = "overall-plan", "planned_landuse", "ecological_redline"
@@ -228,7 +231,7 @@ def without_landuse(library: Library) -> Iterator[TestClient]:
             )
             for plan in catalog.plans
         )
-        return catalog.model_copy(update={"plans": plans})
+        return catalog.model_copy(update={"plans": plans}).up_to("open")
 
     app = create_app(dataclasses.replace(library, catalog=close(library.catalog)))
     with TestClient(app, base_url="http://localhost") as opened:
@@ -249,6 +252,7 @@ def test_layers_that_are_not_open_are_in_no_answer(
     assert json.loads(closed.get(f"{path}.geojson").content)["features"] == []
     for address in (f"/editions/{forest}", "/plans/forest-plan/editions"):
         assert refused(closed, address)[0] == 404
+    assert refused(closed, f"/editions/{shelf.first}/diff/{forest}") == (404, "no-edition")
     unknown = closed.get("/editions/987654").json()
     hidden = closed.get(f"/editions/{forest}").json()
     assert unknown["type"] == hidden["type"]
@@ -338,3 +342,50 @@ def test_what_applied_at_a_place_on_another_day(client: TestClient) -> None:
     assert item["properties"]["landuse_code"] == "01"
     assert landuse("")["features"][0]["attributes"][0]["value"] == "07"
     assert landuse("&as_of=2020-06-01")["state"] == "no-data"
+
+
+@pytest.fixture
+def inside(library: Library) -> Iterator[TestClient]:
+    """The process of those who may see everything."""
+    settings = library.settings.model_copy(update={"access": "restricted"})
+    app = create_app(dataclasses.replace(library, settings=settings))
+    with TestClient(app, base_url="http://localhost") as opened:
+        yield opened
+
+
+def test_a_draft_is_shown_inside_and_never_kept(
+    inside: TestClient, client: TestClient, shelf: Shelf, dsn: str
+) -> None:
+    assert get(inside, f"/editions/{shelf.draft}")["state"] == "draft"
+    entries = get(inside, f"/plans/{PLAN}/editions")["editions"]
+    assert entries[0]["id"] == shelf.draft
+    found = get(inside, f"/editions/{shelf.second}/diff/{shelf.draft}")["layers"]
+    landuse = next(one for one in found if one["layer"] == LAYER)
+    assert (landuse["added"]["features"], landuse["removed"]["features"]) == (1, 3)
+    # No pieces yet: nothing is shown, and not as if the layer were empty.
+    path = f"/tiles/{LAYER}/{TILE}.mvt?edition={shelf.draft}"
+    assert refused(inside, path) == (404, "no-edition")
+    with connect(dsn) as connection:
+        draw_draft(connection, shelf.draft)
+    time.sleep(1.1)  # a picture is a second old at most
+    answer = inside.get(path)
+    assert answer.headers["cache-control"] == "no-cache"
+    assert features_of(inside, f"?edition={shelf.draft}") == {1: {}}
+    document = get(inside, f"/tiles/{LAYER}.json?edition={shelf.draft}")
+    z, x, y = TILE.split("/")
+    named = document["tiles"][0].format(z=z, x=x, y=y).removeprefix("http://localhost")
+    assert inside.get(named).headers["cache-control"] == "no-cache"
+    with connect(dsn) as connection:  # an edit of the same content
+        remove_feature(connection, document_content(connection, shelf.draft), "z")
+        draw_draft(connection, shelf.draft)
+    time.sleep(1.1)
+    assert features_of(inside, f"?edition={shelf.draft}") == {}
+    assert refused(client, path) == (404, "no-edition"), "the public process still knows of none"
+
+
+def document_content(connection: Connection, edition: int) -> int:
+    found = connection.execute(
+        "SELECT content_id FROM library.edition_layer WHERE edition_id = %s", (edition,)
+    ).fetchone()
+    assert found is not None
+    return int(found[0])
