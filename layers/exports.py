@@ -94,10 +94,8 @@ def feature_batches(
     connection: Connection, content_id: int, box: Box | None = None
 ) -> Iterator[FeatureBatch]:
     """The features of a content in their order, batch by batch."""
-    values: dict[str, Any] = {
-        "content_id": content_id,
-        "parts": content_parts(connection, [content_id]),
-    }
+    stored = content_parts(connection, [content_id])
+    values: dict[str, Any] = {"content_id": content_id, "parts": stored.parts}
     statement = _SQL["features"]
     if box is not None:
         statement = _SQL["features_in_box"]
@@ -107,7 +105,7 @@ def feature_batches(
         connection.cursor(name="export", row_factory=dict_row) as cursor,
     ):
         cursor.itersize = _BATCH_ROWS
-        cursor.execute(statement, values)
+        cursor.execute(stored.on(statement), values)
         for records in batched(cursor, _BATCH_ROWS):
             geometries = np.empty(len(records), dtype=object)
             geometries[:] = shapely.from_wkb([bytes(record["geom"]) for record in records])
