@@ -6,28 +6,34 @@ is read in one repeatable-read transaction, so all layers are of one moment.
 """
 
 import datetime
+import tempfile
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import orjson
 from psycopg import IsolationLevel
 
 from gis_service.library import Library, today
+from layers.catalog import AccessClass
 from layers.crs import Box
 from layers.database import Connection, row
 from layers.editions import Content, contents_in_force
-from layers.errors import NotFound
+from layers.errors import LimitExceeded, NotFound
 from layers.features import Candidate, candidates, coverage_near
 from planning_rules.overlay import TargetFeature, TargetLayer
 from planning_rules.report import COUNTY, CURRENT_USE, build_report
 from planning_rules.rule_set import RuleSet
 from planning_rules.submission import Submission, read_submission
+from planning_rules.submission_file import FileRequest, read_submission_file
+from planning_rules.submission_form import attribute_fields
 
 _INSERT: Final = (
-    "INSERT INTO library.report (id, created, outcome, digest, body) VALUES (%s, %s, %s, %s, %s)"
+    "INSERT INTO library.report (id, created, outcome, digest, body, access_class)"
+    " VALUES (%s, %s, %s, %s, %s, %s)"
 )
 _KEEP_RULES: Final = (
     "INSERT INTO library.rule_set (sha256, id, version, canonical_text)"
@@ -37,11 +43,24 @@ _SELECT: Final = "SELECT body FROM library.report WHERE id = %(report_id)s"
 
 
 @dataclass(frozen=True, slots=True)
-class CheckRequest:
-    """What a check is asked for: a GeoJSON object, the CRS of its numbers, the day it is for."""
+class SubmissionFile:
+    """A file of any admitted format with attributes beside it; ``layer`` where it has several."""
 
-    submission: Mapping[str, Any]
-    source_crs: str = "CRS84"
+    path: Path
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    layer: str | None = None
+    name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRequest:
+    """What a check is asked for: a GeoJSON object or a file, the CRS of its numbers, the day.
+
+    ``source_crs`` None: CRS84 for GeoJSON, what a file says of itself otherwise.
+    """
+
+    submission: Mapping[str, Any] | SubmissionFile
+    source_crs: str | None = None
     as_of: datetime.date | None = None
 
 
@@ -52,16 +71,7 @@ def check(library: Library, request: CheckRequest, *, store: bool = True) -> dic
     ``GaveUp`` when the child ran out of time or memory; then nothing is stored.
     """
     as_of = request.as_of or today()
-    deadline_s = library.config.limits.check_deadline_s
-    submission: Submission = library.sandbox.run(
-        partial(
-            read_submission,
-            source_crs=request.source_crs,
-            region_bbox=library.config.region.bbox,
-        ),
-        dict(request.submission),
-        deadline_s=deadline_s,
-    )
+    submission = read_request(library, request)
     boxes = search_boxes(submission, library.rule_set)
     with library.pool.connection() as connection:
         targets = read_targets(connection, boxes, as_of, library.config.region.bbox)
@@ -75,6 +85,32 @@ def check(library: Library, request: CheckRequest, *, store: bool = True) -> dic
     if store:
         _store(library, report, created)
     return report
+
+
+def read_request(library: Library, request: CheckRequest) -> Submission:
+    """The submission of a request, read in the child."""
+    region, deadline_s = library.config.region.bbox, library.config.limits.check_deadline_s
+    given = request.submission
+    if not isinstance(given, SubmissionFile):
+        reading = partial(
+            read_submission, source_crs=request.source_crs or "CRS84", region_bbox=region
+        )
+        return library.sandbox.run(reading, dict(given), deadline_s=deadline_s)
+    most = library.config.limits.submission_bytes
+    if given.path.is_file() and given.path.stat().st_size > most:
+        raise LimitExceeded(f"The file is larger than {most:,} bytes.", f"文件超过 {most:,} 字节。")
+    with tempfile.TemporaryDirectory(prefix="gis-submission-") as folder:
+        wanted = FileRequest(
+            path=given.path.resolve(),
+            job_dir=Path(folder),
+            region=region,
+            fields=attribute_fields(library.rule_set),
+            layer=given.layer,
+            source_crs=request.source_crs,
+            attributes=given.attributes,
+            name=given.name,
+        )
+        return library.sandbox.run(read_submission_file, wanted, deadline_s=deadline_s)
 
 
 def _judge(
@@ -127,8 +163,15 @@ def _store(library: Library, report: Mapping[str, Any], created: datetime.dateti
         connection.execute(
             _INSERT,
             (report["report_id"], created, report["outcome"], report["digest"],
-             orjson.dumps(report)),
+             orjson.dumps(report), _class_of(library, report)),
         )  # fmt: skip
+
+
+def _class_of(library: Library, report: Mapping[str, Any]) -> AccessClass:
+    """The highest class of the layers that a report tells of."""
+    read = {one["layer"] for one in report["layers"]}
+    classes = {layer.access for layer in library.visible_layers() if layer.id in read}
+    return max(classes, key=("open", "internal", "restricted").index, default="open")
 
 
 def search_boxes(submission: Submission, rule_set: RuleSet) -> dict[str, list[Box]]:

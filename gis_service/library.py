@@ -64,6 +64,7 @@ class Library:
     settings: Settings
     config: ServiceConfig
     catalog: Catalog
+    """Layers up to the process's access class only."""
     rule_set: RuleSet
     pool: ConnectionPool
     sandbox: Sandbox
@@ -93,15 +94,12 @@ class Library:
         return InForce(version, as_of, {row["layer_id"]: layer_in_force(row) for row in found})
 
     def visible_layer(self, layer_id: str) -> Layer:
-        """A layer that the public may see; a restricted one answers like an unknown one."""
-        layer = self.catalog.layer(layer_id)
-        if layer.access != "open":
-            raise NotFound(f"There is no layer '{layer_id}'.", f"没有图层“{layer_id}”。")
-        return layer
+        """A layer of the process's class; one above is not in its catalogue and thus unknown."""
+        return self.catalog.layer(layer_id)
 
     def visible_layers(self) -> tuple[Layer, ...]:
-        """All layers that the public may see, in catalogue order."""
-        return tuple(layer for _, layer in self.catalog.layers() if layer.access == "open")
+        """All layers that this process shows, in catalogue order."""
+        return tuple(layer for _, layer in self.catalog.layers())
 
     def content(self, layer_id: str, as_of: datetime.date | None = None) -> LayerInForce:
         """What is shown of a layer today or on a day; ``NotFound`` while it has no edition."""

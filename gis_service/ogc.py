@@ -74,7 +74,7 @@ def build_config(library: Library, picture: InForce, base_url: str) -> dict[str,
     resources: dict[str, Any] = {
         layer.id: _collection(plan, layer, picture, library, base_url)
         for plan, layer in library.catalog.layers()
-        if layer.access == "open" and layer.id in picture.layers
+        if layer.id in picture.layers
     }
     for process in PROCESSES:
         resources[process["id"]] = {

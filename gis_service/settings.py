@@ -4,12 +4,13 @@ Read once at start and handed down as values; nothing below the service reads th
 """
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from layers.database import Access
 from layers.errors import BadConfiguration
 from layers.text import Text
 
@@ -21,6 +22,9 @@ class Settings(BaseSettings):
 
     ``DATABASE_URL`` replaces the embedded cluster; ``DATA_DIR`` is where that one lives;
     ``SIGNING_KEY_FILE`` (EC P-256, PEM or JWK) signs reports in place of the key in ``DATA_DIR``;
+    ``ACCESS`` is the class of layers that ``serve`` shows (public, internal, restricted), and
+    ``PUBLIC_DATABASE_URL`` the address by which a public one reads the library where the service
+    may not make its own login; ``ROLE_PREFIX`` begins the names of database roles;
     ``PUBLIC_URL`` is the address in links (needed behind a proxy), otherwise links take the
     request's own host, which must be one of ``ALLOWED_HOSTS``.
     """
@@ -28,6 +32,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 
     database_url: str | None = None
+    public_database_url: str | None = None
+    access: Literal["public", "internal", "restricted"] = "public"
+    role_prefix: str = Field(default="gis", pattern=r"^[a-z][a-z0-9_]{0,30}$")
     data_dir: Path = _PROJECT / ".data"
     config_dir: Path = _PROJECT / "config"
     host: str = "127.0.0.1"
@@ -39,6 +46,11 @@ class Settings(BaseSettings):
     pool_size: int = Field(default=6, ge=1, le=64)
     check_processes: int = Field(default=2, ge=1, le=32)
     web_dir: Path = _PROJECT / "gis_service" / "web"
+
+    @property
+    def reads(self) -> Access:
+        """The highest class of layers that the process shows."""
+        return "open" if self.access == "public" else self.access
 
 
 class _Model(BaseModel):

@@ -15,7 +15,7 @@ from gis_service.local_postgis import running_cluster
 from gis_service.settings import Settings, load_service_config
 from layers.catalog import load_catalog
 from layers.catalog_sync import sync_catalog
-from layers.database import connect, migrate, open_pool
+from layers.database import Access, connect, migrate, open_pool
 
 if TYPE_CHECKING:
     from gis_service.library import Library
@@ -45,20 +45,26 @@ def database(settings: Settings, say: Callable[[str], None]) -> Iterator[str]:
 
 
 @contextmanager
-def library(settings: Settings, dsn: str) -> Iterator["Library"]:
-    """A library on a migrated database; pool and child processes end with the block."""
+def library(settings: Settings, dsn: str, *, access: Access | None = None) -> Iterator["Library"]:
+    """A library on a migrated database; pool and child processes end with the block.
+
+    It knows layers up to ``access`` (the settings' if not given) and no others: what is above is
+    not in its catalogue, and not in the views that its connections read.
+    """
     from gis_service.library import Library
     from gis_service.signing import load_keys
     from layers.sandbox import Sandbox
     from planning_rules.rule_set import load_rule_set
 
     config = load_service_config(settings.config_dir)
-    catalog = load_catalog(settings.config_dir)
+    reads = access or settings.reads
+    catalog = load_catalog(settings.config_dir).up_to(reads)
     rule_set = load_rule_set(settings.config_dir / "rules")
     pool = open_pool(
         dsn,
         size=settings.pool_size,
         statement_timeout_ms=int(config.limits.statement_deadline_s * 1000),
+        access=reads,
     )
     with pool, Sandbox(workers=settings.check_processes) as sandbox:
         keys = load_keys(settings.data_dir / "signing-keys", settings.signing_key_file)
@@ -79,7 +85,12 @@ def coast_file(settings: Settings) -> Path | None:
 
 
 def hand_down(settings: Settings, dsn: str) -> None:
-    """Tell the server's worker processes where the database is; they read the environment."""
+    """Tell the server's worker processes where the database is; they read the environment.
+
+    ``dsn`` is the address for their class (``gis_service.service_login``), not the owner's.
+    """
     os.environ["DATABASE_URL"] = dsn
+    os.environ["ACCESS"] = settings.access
+    os.environ.pop("PUBLIC_DATABASE_URL", None)
     os.environ["PORT"] = str(settings.port)
     os.environ["HOST"] = settings.host

@@ -260,6 +260,17 @@ class Catalog(_Model):
         """The layer, or ``NotFound``."""
         return self.layer_with_plan(layer_id)[1]
 
+    def up_to(self, access: AccessClass) -> "Catalog":
+        """Without the layers above an access class, and the plans of which nothing is left."""
+        order: tuple[AccessClass, ...] = ("open", "internal", "restricted")
+        shown = order[: order.index(access) + 1]
+        plans = []
+        for plan in self.plans:
+            layers = tuple(layer for layer in plan.layers if layer.access in shown)
+            if layers:
+                plans.append(plan.model_copy(update={"layers": layers}))
+        return self.model_copy(update={"plans": tuple(plans)})
+
     def layer_with_plan(self, layer_id: str) -> tuple[Plan, Layer]:
         """The layer and its plan, or ``NotFound``."""
         for plan, layer in self.layers():

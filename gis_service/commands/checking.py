@@ -14,6 +14,9 @@ from gis_service.settings import Settings, load_service_config
 from layers.errors import BadInput, LimitExceeded, UnreadableFile
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gis_service.checking import SubmissionFile
     from gis_service.library import Library
 
 _PROBLEMS: Final = frozenset({"violation", "undetermined"})
@@ -31,10 +34,11 @@ class ReportFormat(StrEnum):
 
 
 def check(
-    file: Annotated[Path, typer.Argument(help="GeoJSON of the site.")],
+    file: Annotated[Path, typer.Argument(help="Site: GeoJSON or any format that import reads.")],
     attributes: Annotated[Path | None, typer.Option(help="JSON with more attributes.")] = None,
     as_of: Annotated[str | None, typer.Option(help="Day to check for, 2026-01-31.")] = None,
-    source_crs: Annotated[str, typer.Option(help="CRS of the coordinates.")] = "CRS84",
+    source_crs: Annotated[str | None, typer.Option(help="CRS of the coordinates.")] = None,
+    source_layer: Annotated[str | None, typer.Option(help="Layer inside the file.")] = None,
     format: Annotated[ReportFormat | None, typer.Option(help="Form of the report.")] = None,
     output: Annotated[Path | None, typer.Option("-o", help="File to write.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
@@ -48,29 +52,45 @@ def check(
     from gis_service.checking import check as run_check
     from gis_service.routes.requests import calendar_day
 
-    submission = _read(file, attributes)
+    submission = _request(file, attributes, source_layer)
     day_asked: datetime.date | None = calendar_day(as_of, "--as-of") if as_of else None
     settings = Settings().model_copy(update={"check_processes": 1, "pool_size": 1})
-    with start.database(settings, say) as dsn, start.library(settings, dsn) as library:
+    with start.database(settings, say) as dsn, start.library(settings, dsn, access="restricted") as library:
         report = run_check(library, CheckRequest(submission, source_crs, day_asked))
         _give(library, report, ReportFormat.json if json else format or _named(output), output)
     raise typer.Exit(1 if report["outcome"] in _PROBLEMS else 0)
 
 
-def _read(file: Path, attributes: Path | None) -> dict[str, Any]:
+def _request(
+    file: Path, attributes: Path | None, layer: str | None
+) -> "Mapping[str, Any] | SubmissionFile":
+    """GeoJSON as an object, so that faults are named by their place; other formats as a file."""
+    from gis_service.checking import SubmissionFile
+
+    extra = _read_json(attributes) if attributes is not None else {}
+    if not isinstance(extra, dict):
+        raise BadInput(f"{attributes} is no JSON object.", f"{attributes} 不是 JSON 对象。")
+    if not file.exists():
+        raise UnreadableFile(f"There is no file {file}.", f"没有文件 {file}。", code="no-file")
+    if file.suffix.lower() not in (".json", ".geojson"):
+        return SubmissionFile(file, extra, layer)
     value = _read_json(file)
     if not isinstance(value, dict):
         raise BadInput(f"{file.name} is no GeoJSON object.", f"{file.name} 不是 GeoJSON 对象。")
-    if attributes is not None:
-        extra = _read_json(attributes)
-        if not isinstance(extra, dict):
-            raise BadInput(
-                f"{attributes.name} is no JSON object.", f"{attributes.name} 不是 JSON 对象。"
-            )
-        if value.get("type") not in ("Feature", "FeatureCollection"):
-            value = {"type": "Feature", "geometry": value, "properties": {}}
-        value = {**value, "properties": {**(value.get("properties") or {}), **extra}}
-    return value
+    return _with_attributes(value, extra) if extra else value
+
+
+def _with_attributes(value: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
+    if value.get("type") == "FeatureCollection":
+        features = value.get("features")
+        if isinstance(features, list):
+            return {**value, "features": [
+                _with_attributes(f, extra) if isinstance(f, dict) else f for f in features
+            ]}  # fmt: skip
+        return value
+    if value.get("type") != "Feature":
+        value = {"type": "Feature", "geometry": value, "properties": {}}
+    return {**value, "properties": {**(value.get("properties") or {}), **extra}}
 
 
 def _read_json(file: Path) -> Any:

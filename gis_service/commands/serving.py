@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 _UP_WITHIN_S: Final = 120.0
 
 
+class AccessChoice(StrEnum):
+    """Who is answered: each class of layers has a database role of its own."""
+
+    public = "public"
+    internal = "internal"
+    restricted = "restricted"
+
+
 class DemoScale(StrEnum):
     """Sizes of the demo province."""
 
@@ -37,6 +45,9 @@ def serve(
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, max=64, help="Server processes.")] = None,
     demo: Annotated[bool, typer.Option(help="Load the demo into an empty library.")] = True,
+    access: Annotated[
+        AccessChoice | None, typer.Option(help="Layers up to this class are shown.")
+    ] = None,
     worker: Annotated[bool, typer.Option(help="Run a job worker beside the service.")] = True,
 ) -> None:
     """Start the service (and the embedded PostGIS); loads the demo into an empty library.
@@ -49,15 +60,16 @@ def serve(
 
     from gis_service import start
     from gis_service.jobs.supervisor import worker_beside
+    from gis_service.service_login import service_address
 
     began = time.monotonic()
-    settings = _with_options(host, port, workers)
+    settings = _with_options(host, port, workers, access)
     _refuse_taken_port(settings)
     with start.database(settings, say) as dsn:
         if demo and start.is_empty(dsn):
             _build_demo(settings, dsn, DemoScale.small)
         jobs = _worker_for(settings, dsn) if worker else None
-        start.hand_down(settings, dsn)
+        start.hand_down(settings, service_address(settings, dsn))
         threading.Thread(target=_announce, args=(settings, began), daemon=True).start()
         # Workers begin afresh: a forked one would share this process's sockets and threads.
         multiprocessing.set_start_method("spawn", force=True)
@@ -82,8 +94,12 @@ def _worker_for(settings: Settings, dsn: str) -> "WorkerSupervisor":
     return WorkerSupervisor(dsn, when_up=lambda: _is_up(_local_address(settings)))
 
 
-def _with_options(host: str | None, port: int | None, workers: int | None) -> Settings:
-    given = {"host": host, "port": port, "workers": workers}
+def _with_options(
+    host: str | None, port: int | None, workers: int | None, access: AccessChoice | None
+) -> Settings:
+    given = {
+        "host": host, "port": port, "workers": workers, "access": access and access.value,
+    }  # fmt: skip
     return Settings().model_copy(update={k: v for k, v in given.items() if v is not None})
 
 
