@@ -363,9 +363,9 @@ def _composed(statement: str, pair: Comparable) -> sql.Composed:
 def _all_rows(version: LayerVersion | None) -> sql.Composable:
     if version is None:
         return sql.SQL(_SQL["no_rows"])
-    return sql.SQL(_SQL["all_rows"]).format(
-        content=sql.Literal(version.content_id),
-        parts=sql.Literal([version.content_id, version.root]),
+    name = "rows_of_whole" if version.base_id is None else "rows_of_delta"
+    return sql.SQL(_SQL[name]).format(
+        content=sql.Literal(version.content_id), root=sql.Literal(version.root)
     )
 
 

@@ -279,11 +279,26 @@ WHERE c.id = %(content_id)s
     WHERE false
 )
 
--- name: all_rows
+-- name: rows_of_whole
 (
     SELECT f.fid, f.feature_id, f.attributes, f.area_m2, f.geom
-    FROM feature AS f
-    WHERE f.content_id = {content} AND f.part_id = ANY({parts}::integer [])
+    FROM stored_feature AS f
+    WHERE f.content_id = {content}
+)
+
+-- name: rows_of_delta
+-- Written out: looked up by fid, the view "feature" would read the base once for each row.
+(
+    SELECT f.fid, f.feature_id, f.attributes, f.area_m2, f.geom
+    FROM stored_feature AS f
+    WHERE f.content_id = {content}
+    UNION ALL
+    SELECT f.fid, f.feature_id, f.attributes, f.area_m2, f.geom
+    FROM stored_feature AS f
+    WHERE f.content_id = {root} AND NOT EXISTS (
+        SELECT FROM library.hidden_feature AS h
+        WHERE h.content_id = {content} AND h.fid = f.fid
+    )
 )
 
 -- name: differing_rows
