@@ -17,6 +17,8 @@ base zoom serves made from
 ========= ====== =================================================================================
 """
 
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Final
 
 from psycopg import sql
@@ -24,48 +26,83 @@ from psycopg import sql
 from layers import partitions
 from layers.catalog import Layer
 from layers.content_measures import settle
-from layers.database import Connection, row, statements
+from layers.database import Connection, beside, is_free, row, statements
 from layers.errors import NotFound
 from layers.tile_changes import Drawing, draw_content, draw_touched
 
 _SQL: Final = statements("layers", "pieces.sql")
 OVERLAY_VERTICES: Final = 128
+_OVERLAY_LOCK: Final = 73_616
+_TILE_LOCK: Final = 73_617
+"""First keys of the advisory locks on the two tables of pieces; the second one is the content."""
 
 
 def build_pieces(connection: Connection, content_id: int) -> None:
     """Make both derived tables of a loaded content and mark it 'ready'.
 
-    Two transactions; each is skipped when its table is there, so a killed run is run again. Of a
-    draft whose rows were changed since, the pieces of the touched rows are made anew and the
-    content is measured again. A delta needs the pieces of its base, which are made first.
+    Two transactions, at the same time where the content is there for other connections; each is
+    skipped when its table is there, so a killed run is run again. Of a draft whose rows were
+    changed since, the pieces of the touched rows are made anew and the content is measured again.
+    A delta needs the pieces of its base, which are made first.
     """
     with connection.transaction():
         base_id, _ = _content(connection, content_id)
     if base_id is not None and not _is_ready(connection, base_id):
         build_pieces(connection, base_id)
-    with connection.transaction():
-        _content(connection, content_id)
-        if not partitions.exists(connection, "overlay_piece", content_id):
-            _settle(connection)
-            _build_overlay_pieces(connection, content_id)
-    with connection.transaction():
+    with ExitStack() as stack:
+        overlay, reader = _started_beside(connection, content_id, stack)
+        stack.enter_context(connection.transaction())
+        _lock(connection, content_id, _TILE_LOCK)
         base_id, layer = _content(connection, content_id)
         _settle(connection)
         changed = row(connection, _SQL["changed_since"], content_id=content_id) is not None
         if changed:
+            overlay.result()
             _rebuild_overlay_pieces(connection, content_id)
             settle(connection, content_id, base_id, layer)
-        drawing = Drawing(connection, content_id, base_id, layer, _expressions(layer))
+        drawing = Drawing(connection, content_id, base_id, layer, _expressions(layer), reader)
         if not partitions.exists(connection, "tile_piece", content_id):
             _build_tile_pieces(drawing)
         elif changed:
             draw_touched(drawing)
         connection.execute(_SQL["forget_touched"], {"content_id": content_id})
+        overlay.result()
         connection.execute(_SQL["mark_ready"], {"content_id": content_id})
 
 
+def _started_beside(
+    connection: Connection, content_id: int, stack: ExitStack
+) -> tuple[Future[None], Connection | None]:
+    """The building of the overlay pieces, under way or done, and a connection to read features by.
+
+    Inside a transaction of the caller nobody else sees the content: then it is built here.
+    """
+    done: Future[None] = Future()
+    if not is_free(connection):
+        _ensure_overlay_pieces(connection, content_id)
+        done.set_result(None)
+        return done, None
+    other = stack.enter_context(beside(connection))
+    reader = stack.enter_context(beside(connection))
+    pool = stack.enter_context(ThreadPoolExecutor(1))
+    return pool.submit(_ensure_overlay_pieces, other, content_id), reader
+
+
+def _ensure_overlay_pieces(connection: Connection, content_id: int) -> None:
+    with connection.transaction():
+        _lock(connection, content_id, _OVERLAY_LOCK)
+        _content(connection, content_id)
+        if not partitions.exists(connection, "overlay_piece", content_id):
+            _settle(connection)
+            _build_overlay_pieces(connection, content_id)
+
+
+def _lock(connection: Connection, content_id: int, lock_class: int) -> None:
+    connection.execute(_SQL["lock_pieces"], {"content_id": content_id, "lock_class": lock_class})
+
+
 def _content(connection: Connection, content_id: int) -> tuple[int | None, Layer]:
-    """What a content stands on, and its layer; the row lock keeps two builders apart."""
+    """What a content stands on, and its layer; its row is locked against editors."""
     found = row(connection, _SQL["layer_of_content"], content_id=content_id)
     if found is None:
         raise NotFound(

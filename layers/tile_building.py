@@ -7,6 +7,8 @@ of a content that stands on another one or was changed row by row.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -205,23 +207,45 @@ def draw(
     features: sql.Composable,
     expressions: Mapping[str, sql.Composable],
     add: Callable[[Drawn, Sequence[bytes]], None],
+    reader: Connection | None = None,
 ) -> None:
     """Hand the features of a table or subquery to ``add``, in fid order.
 
-    ``expressions`` give properties and class_properties of a feature ``f`` as jsonb.
+    ``expressions`` give properties and class_properties of a feature ``f`` as jsonb. With a
+    ``reader`` the next ones are read while ``add`` works.
     """
-    with connection.cursor(name="features_to_draw") as cursor:
+    source = reader or connection
+    with ExitStack() as stack:
+        if reader is not None:
+            stack.enter_context(reader.transaction())
+        cursor = stack.enter_context(source.cursor(name="features_to_draw"))
         cursor.execute(
             sql.SQL(_SQL["features_to_draw"]).format(features=features, **expressions),
             binary=True,
         )
-        for fids, properties, looks, encoded in _batches(cursor):
-            shapes = shapely.from_wkb(np.array(encoded, dtype=object))
-            drawn = Drawn.of(np.array(fids), properties, to_mercator(shapes))
-            if len(drawn) < len(fids):
-                look_of = dict(zip(fids, looks, strict=True))
-                looks = [look_of[fid] for fid in drawn.fids.tolist()]
+        batches = _projected(cursor)
+        if reader is not None:
+            batches = _ahead(batches, stack.enter_context(ThreadPoolExecutor(1)))
+        for drawn, looks in batches:
             add(drawn, looks)
+
+
+def _projected(cursor: Any) -> Iterator[tuple[Drawn, Sequence[bytes]]]:
+    for fids, properties, looks, encoded in _batches(cursor):
+        shapes = shapely.from_wkb(np.array(encoded, dtype=object))
+        drawn = Drawn.of(np.array(fids), properties, to_mercator(shapes))
+        if len(drawn) < len(fids):
+            look_of = dict(zip(fids, looks, strict=True))
+            looks = [look_of[fid] for fid in drawn.fids.tolist()]
+        yield drawn, looks
+
+
+def _ahead[T](source: Iterator[T], pool: ThreadPoolExecutor) -> Iterator[T]:
+    """The same, each fetched while the one before is worked on."""
+    waiting = pool.submit(next, source, None)
+    while (found := waiting.result()) is not None:
+        waiting = pool.submit(next, source, None)
+        yield found
 
 
 def copy_into(connection: Connection, name: sql.Identifier) -> Write:

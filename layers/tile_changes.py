@@ -49,6 +49,8 @@ class Drawing:
     layer: Layer
     expressions: Mapping[str, sql.Composable]
     """Properties and class_properties of a feature ``f`` as jsonb."""
+    reader: Connection | None = None
+    """A second connection: features are read ahead by it while pieces are written."""
 
     @property
     def own_rows(self) -> sql.Composable:
@@ -76,7 +78,7 @@ def draw_content(drawing: Drawing) -> None:
     """Fill the empty table of tile pieces of a content."""
     builder = _builder(drawing)
     if drawing.base_id is None:
-        draw(drawing.connection, drawing.own_rows, drawing.expressions, builder.add)
+        draw(drawing.connection, drawing.own_rows, drawing.expressions, builder.add, drawing.reader)
         _save_grids(drawing, builder)
         builder.finish()
         return

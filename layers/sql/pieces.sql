@@ -1,12 +1,16 @@
 -- Statements of layers.pieces; words in braces are tables and expressions put in by psycopg.sql.
 
+-- name: lock_pieces
+-- Keeps two builders of one table of pieces apart; overlay and tile pieces are built at once.
+SELECT pg_advisory_xact_lock(%(lock_class)s::integer, %(content_id)s::integer)
+
 -- name: layer_of_content
--- The row lock keeps two builders of one content apart.
+-- The row lock keeps editors away while pieces are made.
 SELECT c.base_id, l.definition
 FROM library.layer_content AS c
 INNER JOIN library.layer AS l ON l.id = c.layer_id
 WHERE c.id = %(content_id)s AND c.state IN ('loaded', 'ready')
-FOR UPDATE OF c
+FOR SHARE OF c
 
 -- name: is_ready
 SELECT c.id FROM library.layer_content AS c WHERE c.id = %(content_id)s AND c.state = 'ready'
