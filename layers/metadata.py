@@ -71,7 +71,7 @@ def read_metadata(path: Path) -> EditionMetadata:
         raise BadInput(
             f"{path.name}: {faults}", f"元数据文件 {path.name} 有误：{faults}"
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         first = " ".join(str(error).split())[:200]
         raise BadInput(f"{path.name}: {first}", f"元数据文件 {path.name} 有误：{first}") from error
 
