@@ -12,14 +12,16 @@ from typing import Any, Final
 import numpy as np
 import shapely
 from psycopg import sql
+from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
-from layers import contents, deltas, partitions
+from layers import contents, partitions
 from layers.attribute_checks import is_personal
 from layers.attribute_values import CONVERTERS, TYPE_NAMES, Unreadable
 from layers.catalog import Attribute, Catalog, Layer
 from layers.crs import STORAGE_SRID, Box, parse_crs
 from layers.database import Connection, row, rows, statements
+from layers.edition_diff import Comparable, LayerVersion, all_rows, compare, edition_version
 from layers.editions import contents_in_force
 from layers.errors import BadInput, Place
 from layers.geometry_checks import GeometryRules, check_geometries
@@ -162,7 +164,7 @@ def check_draft(
     with connection.transaction():
         for one in rows(connection, _SQL["contents_of_draft"], edition_id=edition_id):
             if one["edited"]:
-                found += _check_content(connection, sandbox, catalog, one)
+                found += _check_content(connection, sandbox, catalog, edition_id, one)
             elif one["base_id"] is not None and not one["shared"] and _is_opened(connection, one):
                 _close_untouched(connection, edition_id, one)
     return found
@@ -191,7 +193,11 @@ def _close_untouched(connection: Connection, edition_id: int, one: Mapping[str, 
 
 
 def _check_content(
-    connection: Connection, sandbox: Sandbox, catalog: Catalog, one: Mapping[str, Any]
+    connection: Connection,
+    sandbox: Sandbox,
+    catalog: Catalog,
+    edition_id: int,
+    one: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
     content_id, layer = one["content_id"], catalog.layer(one["layer_id"])
     row(connection, _SQL["lock_content"], content_id=content_id)
@@ -202,7 +208,7 @@ def _check_content(
     ):
         after = batch[-1]["feature_id"]
         issues += _check_rows(connection, sandbox, catalog, layer, content_id, batch)
-    shrunk = _against_force(connection, layer, content_id)
+    shrunk = _against_force(connection, edition_id, layer)
     if shrunk is not None:
         issues.append(("", shrunk))
     _keep(connection, content_id, issues)
@@ -257,29 +263,19 @@ _NOT_ON_GRID: Final = Issue(
 )
 
 
-def _against_force(connection: Connection, layer: Layer, content_id: int) -> Issue | None:
+def _against_force(connection: Connection, edition_id: int, layer: Layer) -> Issue | None:
     """A blocking issue where more than a fifth of what is in force is gone."""
-    found = row(
-        connection,
-        "SELECT e.valid_from FROM library.edition_layer AS el"
-        " INNER JOIN library.edition AS e ON e.id = el.edition_id"
-        " WHERE el.content_id = %(content_id)s AND e.state = 'draft'",
-        content_id=content_id,
-    )
-    if found is None:
+    draft = edition_version(connection, edition_id)
+    held = contents_in_force(connection, [layer.id], draft.valid_from).get(layer.id)
+    if held is None:
         return None
-    before = contents_in_force(connection, [layer.id], found["valid_from"]).get(layer.id)
-    if before is None:
-        return None
-    sides = [_sums(connection, number) for number in (before.content_id, content_id)]
-    vanished = row(
-        connection,
-        _SQL["vanished"],
-        before=before.content_id,
-        parts_before=list(deltas.parts(connection, before.content_id)),
-        content_id=content_id,
-        parts=list(deltas.parts(connection, content_id)),
-    )
+    before = edition_version(connection, held.edition_id).layers[layer.id]
+    after = draft.layers[layer.id]
+    # Ids of edited features are names, wherever those of the base came from.
+    totals = compare(
+        connection, Comparable(layer.id, before, after, "feature_id", ()), kept=0
+    ).totals
+    sides = [_sums(connection, side) for side in (before, after)]
     length = sides[0]["length_deg"]
     return shrunk_issue(
         Comparison(
@@ -287,16 +283,18 @@ def _against_force(connection: Connection, layer: Layer, content_id: int) -> Iss
             features_after=sides[1]["features"],
             area_m2_before=sides[0]["area_m2"],
             area_m2_after=sides[1]["area_m2"],
-            ids_vanished=vanished["features"] if vanished else None,
+            ids_vanished=totals["removed"],
             length_lost=1 - sides[1]["length_deg"] / length if length else None,
             extent_lost=None,
         )
     )
 
 
-def _sums(connection: Connection, content_id: int) -> dict[str, Any]:
-    parts = list(deltas.parts(connection, content_id))
-    return row(connection, _SQL["sums"], content_id=content_id, parts=parts) or {}
+def _sums(connection: Connection, version: LayerVersion) -> dict[str, Any]:
+    statement = sql.SQL(_SQL["sums"]).format(rows=all_rows(version))
+    with connection.cursor(row_factory=dict_row) as cursor:
+        (found,) = cursor.execute(statement).fetchall()
+    return found
 
 
 def _keep(connection: Connection, content_id: int, issues: Sequence[tuple[str, Issue]]) -> None:

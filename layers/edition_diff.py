@@ -237,7 +237,7 @@ def _are_row_numbers(connection: Connection, version: LayerVersion) -> bool:
     """Whether feature ids are row numbers: by the import's word, else by the rows themselves."""
     if version.ids_known:
         return version.ids_generated
-    statement = sql.SQL(_SQL["ids_are_row_numbers"]).format(after=_all_rows(version))
+    statement = sql.SQL(_SQL["ids_are_row_numbers"]).format(after=all_rows(version))
     found = connection.execute(statement).fetchone()
     return bool(found and found[0])
 
@@ -355,12 +355,13 @@ def _composed(statement: str, pair: Comparable) -> sql.Composed:
             "after": _differing_rows(pair.after, pair.before),
         }
     else:
-        sides = {"before": _all_rows(pair.before), "after": _all_rows(pair.after)}
+        sides = {"before": all_rows(pair.before), "after": all_rows(pair.after)}
     changes = sql.SQL(_SQL[f"changes_by_{'id' if pair.matched_by == 'feature_id' else 'geometry'}"])
     return sql.SQL(_SQL[statement]).format(**sides, changes=changes.format(**sides))
 
 
-def _all_rows(version: LayerVersion | None) -> sql.Composable:
+def all_rows(version: LayerVersion | None) -> sql.Composable:
+    """A subquery with all rows of a content, whole or delta; with none for None."""
     if version is None:
         return sql.SQL(_SQL["no_rows"])
     name = "rows_of_whole" if version.base_id is None else "rows_of_delta"

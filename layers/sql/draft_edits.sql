@@ -190,21 +190,5 @@ WHERE i.content_id = %(content_id)s AND i.code LIKE 'edit%%' AND i.severity = 'b
 SELECT
     count(*) AS features,
     coalesce(sum(f.area_m2), 0) AS area_m2,
-    coalesce(sum(ST_Length(f.geom)), 0) AS length_deg
-FROM feature AS f
-WHERE f.content_id = %(content_id)s AND f.part_id = ANY(%(parts)s)
-
--- name: vanished
--- Features of the content in force that the draft's content has no more.
-SELECT count(*) AS features
-FROM feature AS b
-WHERE
-    b.content_id = %(before)s
-    AND b.part_id = ANY(%(parts_before)s)
-    AND NOT EXISTS (
-        SELECT FROM feature AS a
-        WHERE
-            a.content_id = %(content_id)s
-            AND a.part_id = ANY(%(parts)s)
-            AND a.feature_id = b.feature_id
-    )
+    coalesce(sum(CASE WHEN ST_Dimension(f.geom) = 1 THEN ST_Length(f.geom) END), 0) AS length_deg
+FROM {rows} AS f
