@@ -46,6 +46,9 @@ _VIEWS: Final = (
 )  # fmt: skip
 _OF_LAYER: Final = "EXISTS (SELECT FROM library.layer AS l WHERE l.id = {column})"
 _OF_PLAN: Final = "EXISTS (SELECT FROM library.layer AS l WHERE l.plan_id = {column})"
+_OF_EDITION: Final = (
+    "EXISTS (SELECT FROM library.edition_layer AS el WHERE el.edition_id = {column})"
+)
 _OF_LAYERS: Final = (
     "NOT EXISTS (SELECT FROM jsonb_object_keys({column} || quality_run.counterparts) AS k (id)"
     " WHERE NOT EXISTS (SELECT FROM library.layer AS l WHERE l.id = k.id))"
@@ -58,8 +61,8 @@ _OF_CONTENT: Final = "EXISTS (SELECT FROM library.layer_content AS c WHERE c.id 
 # What row security asks of a row; the tables named in it are under row security themselves.
 _ROWS: Final[dict[str, tuple[str, str]]] = {
     "plan": (_OF_PLAN, "id"),
-    "edition": (_OF_PLAN, "plan_id"),
-    "in_force": (_OF_PLAN, "plan_id"),
+    "edition": (_OF_EDITION, "id"),
+    "in_force": (_OF_EDITION, "edition_id"),
     "edition_layer": (_OF_LAYER, "layer_id"),
     "layer_content": (_OF_LAYER, "layer_id"),
     "hidden_feature": (_OF_CONTENT, "content_id"),
