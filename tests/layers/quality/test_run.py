@@ -164,21 +164,28 @@ def test_no_counterpart_is_incomplete_and_not_clean(
 
 
 def test_unknown_codes_name_the_scheme_that_knows_them(
-    opened: Connection, publish: Any, run: Callable[..., QualityRun], box: MakeBox
+    opened: Connection,
+    publish: Any,
+    run: Callable[..., QualityRun],
+    box: MakeBox,
+    catalog: Catalog,
 ) -> None:
+    survey, plan = catalog.code_list("sandiao"), catalog.code_list("landuse-2023")
+    foreign = next(one for one in survey.codes if plan.find(one.code) is None)
     shapes = [box(100 * i, 0, 100 * i + 100, 100) for i in range(4)]
     edition = landuse(
-        publish, shapes, landuse_code=["0101", "0601", "ZZ", "1006"],
+        publish, shapes, landuse_code=["0101", foreign.code, "ZZ", foreign.code],
         code_scheme=[None, None, None, "sandiao"],
     )  # fmt: skip
     run(edition)
     rows = found(opened, edition)
-    texts = {one["value"]: one["reason"]["en"] for one in rows if one["code"] == "unknown-code"}
-    assert "ZZ" in texts
-    assert "nor in another scheme" in texts["ZZ"]
-    for value, text in texts.items():
-        if value != "ZZ":
-            assert "known to 'Third" in text or "known to" in text
+    texts = {one["value"]: one["reason"]["zh"] for one in rows if one["code"] == "unknown-code"}
+    assert set(texts) == {foreign.code, "ZZ"}
+    assert f"“{survey.title.zh}”（{foreign.title.zh}）" in texts[foreign.code]
+    assert "也不在其他编码体系中" in texts["ZZ"]
+    # The row that names the survey's scheme is right and is not counted.
+    (suspected,) = [one for one in rows if one["code"] == "scheme-suspected"]
+    assert suspected["measured"] == 0.5
 
 
 def test_missing_values_ids_and_declared_areas(
