@@ -74,7 +74,9 @@ def check(library: Library, request: CheckRequest, *, store: bool = True) -> dic
     submission = read_request(library, request)
     boxes = search_boxes(submission, library.rule_set)
     with library.pool.connection() as connection:
-        targets = read_targets(connection, boxes, as_of, library.config.region.bbox)
+        targets = read_targets(
+            connection, boxes, as_of, library.config.region.bbox, library.keepers
+        )
     created = datetime.datetime.now(datetime.UTC)
     report = _judge(
         library, submission, targets, library.rule_set, as_of,
@@ -147,7 +149,8 @@ def judge_pinned(
     created: str,
 ) -> dict[str, Any]:
     """Judge with given contents in place of those in force: the replay of a report."""
-    targets = _targets(connection, boxes, contents, library.config.region.bbox)
+    region = library.config.region.bbox
+    targets = _targets(connection, boxes, contents, region, library.keepers)
     return _judge(
         library, submission, targets, rule_set, as_of, report_id=report_id, created=created
     )
@@ -183,18 +186,22 @@ def search_boxes(submission: Submission, rule_set: RuleSet) -> dict[str, list[Bo
 
 
 def read_targets(
-    connection: Connection, boxes: Mapping[str, list[Box]], as_of: datetime.date, region: Box
+    connection: Connection,
+    boxes: Mapping[str, list[Box]],
+    as_of: datetime.date,
+    region: Box,
+    keepers: Mapping[str, Text],
 ) -> dict[str, TargetLayer]:
     """All layers that are asked for, near the submission, in one snapshot.
 
     A layer without an edition in force is there with ``edition=None``: its rules answer
-    "undetermined".
+    "undetermined". ``keepers`` are the authorities that keep layers which are not open.
     """
     connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
     try:
         with connection.transaction():
             contents = contents_in_force(connection, sorted(boxes), as_of)
-            return _targets(connection, boxes, contents, region)
+            return _targets(connection, boxes, contents, region, keepers)
     finally:
         connection.set_isolation_level(None)
 

@@ -194,6 +194,8 @@ def _measured_finding(
     no_data = _no_data(overlay, rule, rule_set)
     if not overlay.has_data:
         outcome, reason = no_data or ("undetermined", _NOTHING_IN_FORCE)
+        if overlay.target.kept_by is not None:
+            outcome, reason = "undetermined", _not_read_here(overlay.target.kept_by)
         return Finding(rule, outcome, reason, reasons=(reason,), tolerance=tolerance)
     result = _CHECKS[rule.test.kind](case)
     finding = _decide(submission, rule, result, as_of)
@@ -218,6 +220,15 @@ _NOTHING_IN_FORCE: Final = Text(
     zh="该图层在核查日期没有生效数据，不能视为无冲突。",
     en="The layer has no data in force on that day; that is not the same as no conflict.",
 )
+
+
+def _not_read_here(authority: Text) -> Text:
+    """Of a layer that is not open: whoever may not read it must not call that no conflict."""
+    return Text(
+        zh=f"此处没有可读取的该图层数据，不能视为无冲突；须由{authority.zh}的服务核查。",
+        en="No data of this layer can be read here; that is not the same as no conflict. It must "
+        f"be checked by the service of {authority.en}.",
+    )
 
 
 def _no_data(

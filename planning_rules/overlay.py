@@ -19,6 +19,7 @@ from shapely.geometry.base import BaseGeometry
 
 from layers.area import areas_m2
 from layers.crs import GRID_DEG, LocalPlane
+from layers.text import Text
 from planning_rules.width import narrower_than
 
 GeometryArray = npt.NDArray[np.object_]
@@ -54,6 +55,8 @@ class TargetLayer:
     plan: str | None = None
     synthetic: bool = False
     region: tuple[float, float, float, float] | None = None
+    kept_by: Text | None = None
+    """The authority that keeps a layer which is not open; who has no data must ask there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ valid, snapped to the storage grid, and in one canonical order of rings and vert
 same site drawn from another corner is the same submission.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -42,8 +43,27 @@ class Remark:
 
 
 @dataclass(frozen=True, slots=True)
+class Received:
+    """What the sender's bytes were, before anything was done to them.
+
+    No part of a report: the same site drawn from another corner is the same submission.
+    """
+
+    format: str
+    size_bytes: int
+    sha256: str
+
+    def as_json(self) -> dict[str, Any]:
+        """The form of answers."""
+        return {"format": self.format, "bytes": self.size_bytes, "sha256": self.sha256}
+
+
+@dataclass(frozen=True, slots=True)
 class Submission:
-    """What is judged. ``dimension`` is 2 for areas, 1 for lines, 0 for points."""
+    """What is judged. ``dimension`` is 2 for areas, 1 for lines, 0 for points.
+
+    ``sha256`` is of the normalised geometry and attributes, ``received`` of what was sent.
+    """
 
     geometry: BaseGeometry
     attributes: Mapping[str, Any]
@@ -53,6 +73,7 @@ class Submission:
     area_m2: float
     repairs: tuple[Remark, ...]
     notes: tuple[Remark, ...]
+    received: Received | None = None
 
     @property
     def id(self) -> str:
@@ -133,7 +154,20 @@ def read_submission(
         area_m2=area_m2(geometry),
         repairs=tuple(repairs),
         notes=(*notes, *_accuracy_note(attributes), _DATUM_NOTE),
+        received=_received(feature),
     )
+
+
+def _received(feature: Mapping[str, Any]) -> Received:
+    """GeoJSON is known by its canonical form: white space and order of keys are no content."""
+    try:
+        text = canonical(feature)
+    except (ValueError, TypeError) as error:
+        raise BadParameter(
+            f"The submission cannot be written as JSON: {error}",
+            f"项目无法写成规范 JSON：{error}",
+        ) from error
+    return Received("GeoJSON (RFC 8785)", len(text), hashlib.sha256(text).hexdigest())
 
 
 def _with_width(

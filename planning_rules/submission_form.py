@@ -32,6 +32,17 @@ def attributes_of(rule: Rule) -> Iterator[str]:
             yield "vertical_datum"
 
 
+def attribute_fields(rule_set: RuleSet) -> tuple[AttributeField, ...]:
+    """Every attribute that a rule reads or that is always asked, with its type."""
+    described = {field.name: field for field in rule_set.attributes}
+    names = {*_ALWAYS, *(name for rule in rule_set.rules for name in attributes_of(rule))}
+    return tuple(
+        described.get(name)
+        or AttributeField(name=name, type="string", title=Text(zh=name, en=name))
+        for name in sorted(names)
+    )
+
+
 def submission_form(rule_set: RuleSet) -> list[dict[str, Any]]:
     """One entry for each attribute: name, type, titles, options, and the rules that read it.
 
