@@ -22,18 +22,16 @@ class TryAgain(Exception):
         self.final, self.wait_s = final, wait_s
 
 
-def unpacked(chunks: Iterable[bytes], largest: int) -> Iterator[bytes]:
-    """Gzip, unpacked in bounded pieces; one that breaks off is an error, not a shorter text."""
+def unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Gzip, unpacked in pieces of at most 1 MiB, so that the caller can stop at its bound.
+
+    One that breaks off is an error, not a shorter text.
+    """
     unpacker = zlib.decompressobj(wbits=31)
-    total = 0
     try:
         for chunk in chunks:
             while chunk and not unpacker.eof:
-                piece = unpacker.decompress(chunk, _BLOCK_BYTES)
-                total += len(piece)
-                if total > largest:
-                    raise too_large(largest)
-                yield piece
+                yield unpacker.decompress(chunk, _BLOCK_BYTES)
                 chunk = unpacker.unconsumed_tail
     except zlib.error as error:
         raise httpcore.RemoteProtocolError("damaged gzip") from error

@@ -228,7 +228,7 @@ class WebSource:
                 f"应答采用了未请求的压缩方式“{encoding[:40]}”。",
                 code="unknown-encoding",
             )
-        parts = unpacked(chunks, self._body_bytes) if "gzip" in encoding else iter(chunks)
+        parts = unpacked(chunks) if "gzip" in encoding else iter(chunks)
         body = bytearray()
         for part in parts:
             if self._backend.left_s() <= 0:
