@@ -36,7 +36,7 @@ LAYERS = {
     "nature-reserve-plan": {"nature_reserve": "reserve_id name zone level"},
     "transport-plan": {"highway": "road_id name road_class width_m"},
     "airport-plan": {
-        "obstacle_limitation_surface": "surface_id surface_type elevation_m slope name",
+        "obstacle_limitation_surface": "surface_id surface_type elevation_m slope inner_edge name",
     },
     "current-landuse-survey": {
         "current_landuse": "parcel_id landuse_code code_scheme name declared_area_m2",
