@@ -24,6 +24,7 @@ from layers.database import Connection, row
 from layers.editions import Content, contents_in_force
 from layers.errors import LimitExceeded, NotFound
 from layers.features import Candidate, candidates, coverage_near
+from layers.text import Text
 from planning_rules.overlay import TargetFeature, TargetLayer
 from planning_rules.report import COUNTY, CURRENT_USE, build_report
 from planning_rules.rule_set import RuleSet
@@ -211,12 +212,16 @@ def _targets(
     boxes: Mapping[str, list[Box]],
     contents: Mapping[str, Content],
     region: Box,
+    keepers: Mapping[str, Text],
 ) -> dict[str, TargetLayer]:
     searches = {content.content_id: boxes[layer] for layer, content in contents.items()}
     near = candidates(connection, searches)
     # As far as the rules look: a hole beside the site matters to a distance.
     covered = coverage_near(connection, searches)
-    return {layer: _target(layer, contents.get(layer), near, covered, region) for layer in boxes}
+    return {
+        layer: _target(layer, contents.get(layer), near, covered, region, keepers.get(layer))
+        for layer in boxes
+    }
 
 
 def _target(
@@ -225,9 +230,10 @@ def _target(
     near: Mapping[int, tuple[Candidate, ...]],
     covered: Mapping[int, bytes],
     region: Box,
+    keeper: Text | None,
 ) -> TargetLayer:
     if content is None:
-        return TargetLayer(layer, None, None, 1.0, None)
+        return TargetLayer(layer, None, None, 1.0, None, kept_by=keeper)
     return TargetLayer(
         layer,
         content.edition_id,

@@ -69,6 +69,8 @@ class Library:
     pool: ConnectionPool
     sandbox: Sandbox
     keys: ReportKeys
+    keepers: Mapping[str, Text] = field(default_factory=dict)
+    """Layers that are not open, whoever may read them, with the authority that keeps each."""
     tiles: TileStore = field(default_factory=TileStore)
     _picture: tuple[float, InForce] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)

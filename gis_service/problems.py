@@ -132,6 +132,17 @@ def answer_database_error(request: Request, error: Exception) -> Response:
     )
 
 
+def answer_hidden(request: Request, error: Exception) -> Response:
+    """Handler for what the process's database role may not read: as if it were not there."""
+    _log.info("not for this process: %s", str(error).splitlines()[0])
+    return problem(
+        request,
+        HTTPStatus.NOT_FOUND,
+        "not-found",
+        Text(zh="没有这项内容。", en="There is no such thing here."),
+    )
+
+
 def answer_unexpected(request: Request, error: Exception) -> Response:
     """Handler for everything else: logged with its trace, answered without it."""
     number = secrets.token_hex(4)
@@ -151,6 +162,7 @@ HANDLERS: Final[dict[Any, Any]] = {
     errors.GisError: answer_gis_error,
     HTTPException: answer_http_error,
     PoolTimeout: answer_database_error,
+    psycopg.errors.InsufficientPrivilege: answer_hidden,
     psycopg.OperationalError: answer_database_error,
     Exception: answer_unexpected,
 }

@@ -58,7 +58,8 @@ def library(settings: Settings, dsn: str, *, access: Access | None = None) -> It
 
     config = load_service_config(settings.config_dir)
     reads = access or settings.reads
-    catalog = load_catalog(settings.config_dir).up_to(reads)
+    known = load_catalog(settings.config_dir)
+    keepers = {one.id: plan.authority for plan, one in known.layers() if one.access != "open"}
     rule_set = load_rule_set(settings.config_dir / "rules")
     pool = open_pool(
         dsn,
@@ -68,7 +69,7 @@ def library(settings: Settings, dsn: str, *, access: Access | None = None) -> It
     )
     with pool, Sandbox(workers=settings.check_processes) as sandbox:
         keys = load_keys(settings.data_dir / "signing-keys", settings.signing_key_file)
-        yield Library(settings, config, catalog, rule_set, pool, sandbox, keys)
+        yield Library(settings, config, known.up_to(reads), rule_set, pool, sandbox, keys, keepers)
 
 
 def is_empty(dsn: str) -> bool:
