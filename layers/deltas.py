@@ -29,6 +29,7 @@ triggers refuse what is published, note the touched rows and take the content ba
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, LiteralString
 
+import numpy as np
 import shapely
 from psycopg import errors as pg
 from psycopg import sql
@@ -148,7 +149,9 @@ def put_feature(
     stand on it.
     """
     stamped = shapely.set_srid(geometry, STORAGE_SRID)
-    area = float(areas_m2([geometry])[0]) if shapely.get_dimensions(geometry) == 2 else None
+    area = (
+        float(areas_m2(np.array([geometry]))[0]) if shapely.get_dimensions(geometry) == 2 else None
+    )
     values = {
         "content_id": content_id,
         "feature_id": feature_id,

@@ -42,7 +42,7 @@ from layers.features import Parts, content_parts
 
 MAX_LIMIT: Final = 10_000
 _COUNT_UP_TO: Final = 10_000
-_FEATURE: Final = table(
+_FEATURES: Final = table(
     "feature",  # the view of the connection's access class: layers.database
     column("content_id", Integer),
     column("part_id", Integer),
@@ -51,7 +51,8 @@ _FEATURE: Final = table(
     column("feature_id", SqlText),
     column("attributes", JSONB),
     column("geom", Geometry(srid=STORAGE_SRID)),
-).c
+)
+_FEATURE: Final = _FEATURES.c
 _DIALECT: Final = postgresql.dialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
 
 
@@ -150,7 +151,7 @@ def _matched(
         return feature_count
     found_in = [
         select(literal(1).label("one"))
-        .select_from(_FEATURE.fid.table)
+        .select_from(_FEATURES)
         .where(*_conditions(layer, content_id, part, query))
         for part in parts.parts
     ]
@@ -184,7 +185,7 @@ def _feature_json(query: PageQuery) -> ColumnElement[bytes]:
 
 def _properties(query: PageQuery) -> ColumnElement[Any]:
     if query.properties is None:
-        return _FEATURE.attributes  # type: ignore[return-value]
+        return _FEATURE.attributes
     pairs: list[Any] = []
     for name in query.properties:
         pairs += [literal(name), _FEATURE.attributes[name]]

@@ -24,7 +24,7 @@ from layers.area import SEMI_MAJOR_M
 from layers.catalog import Layer
 from layers.crs import GeometryArray
 from layers.database import Connection, rows, statements
-from layers.mosaic import IntArray, Mosaic
+from layers.mosaic import CellArray, IntArray, Mosaic
 from layers.tile_building import (
     DIMENSION,
     LowZoom,
@@ -183,8 +183,8 @@ def _take_grids(drawing: Drawing, builder: TileBuilder) -> None:
         grid = kept.get(low.base_zoom)
         if grid is None or extent is None:
             continue
-        cells = np.frombuffer(zlib.decompress(grid["cells"]), dtype="<u2").astype(np.uint16)
-        cells = cells.reshape(grid["height"], grid["width"])
+        stored = np.frombuffer(zlib.decompress(grid["cells"]), dtype="<u2").astype(np.uint16)
+        cells: CellArray = stored.reshape(grid["height"], grid["width"])
         low.mosaic = Mosaic.framed(grid["west"], grid["north"], grid["cell_m"], cells)
         low.mosaic.reach(mercator_box(extent))
         if not builder.classes:
