@@ -73,20 +73,30 @@ class Record:
 
 
 def catalogue_records(
-    connection: Connection, catalog: Catalog, visible: Collection[str], today: datetime.date
+    connection: Connection,
+    catalog: Catalog,
+    visible: Collection[str],
+    today: datetime.date,
+    *,
+    tell_reasons: bool = True,
 ) -> tuple[Record, ...]:
-    """All records: plans by rank with their layers, then editions from the first."""
+    """All records: each plan by rank, with its layers and then its editions.
+
+    Why blocking issues were accepted is told of editions whose layers are all visible; with
+    ``tell_reasons`` false of none, for callers who cannot know whether there are others.
+    """
     by_edition: dict[int, list[Mapping[str, Any]]] = {}
     for found in rows(connection, _SQL["editions_with_contents"], today=today):
         if found["layer_id"] in visible:
             by_edition.setdefault(found["id"], []).append(found)
-    return tuple(_records(catalog, visible, list(by_edition.values())))
+    return tuple(_records(catalog, visible, list(by_edition.values()), tell_reasons))
 
 
 def _records(
     catalog: Catalog,
     visible: Collection[str],
     editions: Sequence[Sequence[Mapping[str, Any]]],
+    tell_reasons: bool,
 ) -> Iterator[Record]:
     for plan in catalog.plans:
         layers = [layer for layer in plan.layers if layer.id in visible]
@@ -98,7 +108,8 @@ def _records(
         for layer in layers:
             yield _layer_record(plan, layer, own, current)
         for one in own:
-            yield _edition_record(plan, one, layers)
+            whole = tell_reasons and len(layers) == len(plan.layers)
+            yield _edition_record(plan, one, layers, whole=whole)
 
 
 def _plan_record(
@@ -159,14 +170,14 @@ def _layer_record(
 
 
 def _edition_record(
-    plan: Plan, edition: Sequence[Mapping[str, Any]], layers: Sequence[Layer]
+    plan: Plan, edition: Sequence[Mapping[str, Any]], layers: Sequence[Layer], *, whole: bool
 ) -> Record:
     first = edition[0]
     said = EditionMetadata.from_stored(first["title"], first["metadata"])
     by_id = {layer.id: layer for layer in layers}
     held = [by_id[row["layer_id"]] for row in edition]
     steps = [_steps(row, by_id[row["layer_id"]].title) for row in edition]
-    steps += _acceptance(first, whole=len(layers) == len(plan.layers))
+    steps += _acceptance(first, whole=whole)
     return Record(
         id=f"edition.{first['id']}",
         resource="edition",

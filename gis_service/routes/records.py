@@ -120,7 +120,9 @@ def _all(request: Request) -> Sequence[Record]:
     library = library_of(request)
     visible = {layer.id for layer in library.visible_layers()}
     with library.pool.connection() as connection:
-        return catalogue_records(connection, library.catalog, visible, today())
+        return catalogue_records(
+            connection, library.catalog, visible, today(), tell_reasons=not library.keepers
+        )
 
 
 Test = Callable[[Record], bool]

@@ -146,7 +146,7 @@ def test_drafts_and_withdrawn_editions_have_no_record(
 
 
 def test_layers_that_are_not_visible_are_not_spoken_of(
-    connection: Connection, publish_layer: Any, look: Look
+    connection: Connection, catalog: Catalog, publish_layer: Any, look: Look
 ) -> None:
     publish_layer("ecological_redline", [BOX], valid_from=DAY, publish=False)
     edition = publish_layer(
@@ -164,6 +164,9 @@ def test_layers_that_are_not_visible_are_not_spoken_of(
     assert "Sansha" not in text  # the reason may speak of what is hidden
     assert records[f"edition.{edition}"].extent == pytest.approx((110.0, 19.0, 110.5, 19.5))
     assert "Sansha" in repr(look())
+    assert "Sansha" not in repr(
+        catalogue_records(connection, catalog, OPEN, DAY, tell_reasons=False)
+    )
     assert look(set()) == {}
 
 
