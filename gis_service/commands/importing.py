@@ -24,7 +24,7 @@ _SHOWN_ISSUES = 20
 
 
 def import_plan(
-    file: Annotated[Path, typer.Argument(help="GeoPackage, shapefile, FileGDB, KML, DXF, boundary TXT ...")],
+    file: Annotated[Path, typer.Argument(help="GeoPackage, shapefile, KML, DXF, TXT ...: README.")],
     plan: Annotated[str, typer.Option(help="Plan id, see: plans list")],
     layer: Annotated[str | None, typer.Option(help="Layer id, if the plan has several.")] = None,
     map: Annotated[str | None, typer.Option(help="Field map: a file or a name.")] = None,
