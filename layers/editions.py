@@ -214,6 +214,14 @@ def _refuse_unfit(
             f"版本 {edition_id} 没有图层；请先导入文件。",
             code="empty-edition",
         )
+    unchecked = ", ".join(content["layer_id"] for content in contents if content["unchecked"])
+    if unchecked:  # not to be accepted: areas of edited features are not even measured
+        raise Conflict(
+            f"Features of {unchecked} were edited and not checked since; run: "
+            "gis-service drafts check PLAN.",
+            f"图层 {unchecked} 编辑后尚未检查；请执行 gis-service drafts check 规划。",
+            code="edits-not-checked",
+        )
     open_issues = sum(content["blocking_issues"] for content in contents)
     if open_issues and not accepted:
         raise Conflict(

@@ -35,13 +35,15 @@ from layers.edition_diff import (
     compare,
     edition_version,
 )
-from layers.errors import BadParameter, LimitExceeded, NotFound
+from layers.errors import BadParameter, LimitExceeded, NotFound, Unavailable
 
 _LISTED: Final = 10_000
 _PAGE: Final = 100
 _LARGEST_PAGE: Final = 1_000
 _MOST_PAIRS: Final = 2_000
 _BUDGET_S: Final = 10.0
+_PATIENCE_S: Final = 20.0
+_LONG_STATEMENTS: Final = "SET LOCAL statement_timeout = '120s'"
 _MOST_IN_FILE: Final = 100_000
 _KINDS: Final = ("added", "removed", "changed")
 _MEDIA_TYPES: Final = {
@@ -61,25 +63,47 @@ class DiffStore:
         self._kept = kept
         self._held: OrderedDict[Comparable, Compared] = OrderedDict()
         self._lock = threading.Lock()
+        self._making = threading.Lock()
 
     def fetch(self, library: Library, pair: Comparable, *, is_draft: bool) -> Compared:
-        """The difference, from the store or made; of a draft it is made each time."""
-        key = pair
-        with self._lock:
-            held = None if is_draft else self._held.get(key)
+        """The difference, from the store or made; of a draft it is made each time.
+
+        One is made at a time: a layer of 1.5 million features takes the database half a minute.
+        """
+        held = None if is_draft else self._get(pair)
         if held is not None:
             return held
-        with library.pool.connection() as connection:
-            diff = compare(connection, pair, kept=_LISTED)
-            measured = measured_difference(
-                connection, library.sandbox, diff, most_pairs=_MOST_PAIRS, budget_s=_BUDGET_S
+        if not self._making.acquire(timeout=_PATIENCE_S):
+            raise Unavailable(
+                "Another difference is being made; try again in a minute.",
+                "正在计算另一项差异；请一分钟后重试。",
+                code="busy",
             )
+        try:
+            held = None if is_draft else self._get(pair)
+            found = held or _make(library, pair)
+        finally:
+            self._making.release()
         if not is_draft:
             with self._lock:
-                self._held[key] = (diff, measured)
+                self._held[pair] = found
                 while len(self._held) > self._kept:
                     self._held.popitem(last=False)
-        return diff, measured
+        return found
+
+    def _get(self, pair: Comparable) -> Compared | None:
+        with self._lock:
+            return self._held.get(pair)
+
+
+def _make(library: Library, pair: Comparable) -> Compared:
+    with library.pool.connection() as connection, connection.transaction():
+        connection.execute(_LONG_STATEMENTS)
+        diff = compare(connection, pair, kept=_LISTED)
+        measured = measured_difference(
+            connection, library.sandbox, diff, most_pairs=_MOST_PAIRS, budget_s=_BUDGET_S
+        )
+    return diff, measured
 
 
 def editions_of_plan(request: Request) -> Response:
@@ -220,7 +244,8 @@ def _file(
 
 
 def _write(library: Library, pairs: list[tuple[Comparable, Layer]], path: Path) -> None:
-    with library.pool.connection() as connection:
+    with library.pool.connection() as connection, connection.transaction():
+        connection.execute(_LONG_STATEMENTS)
         if path.suffix == ".gpkg":
             write_geopackage(connection, library.sandbox, pairs, path)
             return

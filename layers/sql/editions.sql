@@ -80,7 +80,16 @@ WHERE e.plan_id = %(plan_id)s
 ORDER BY e.id DESC
 
 -- name: contents_of_edition
-SELECT c.id, c.layer_id, c.state, c.blocking_issues, el.carried_over
+SELECT
+    c.id,
+    c.layer_id,
+    c.state,
+    c.blocking_issues,
+    el.carried_over,
+    EXISTS (
+        SELECT FROM library.import_issue AS i
+        WHERE i.content_id = c.id AND i.code = 'edits-not-checked'
+    ) AS unchecked
 FROM library.edition_layer AS el
 INNER JOIN library.layer_content AS c ON c.id = el.content_id
 WHERE el.edition_id = %(edition_id)s

@@ -423,9 +423,10 @@ def test_an_edited_draft_is_published_after_its_check(
     connection: Connection, catalog: Catalog, sandbox: Sandbox, opened: DraftLayer
 ) -> None:
     update_feature(connection, sandbox, catalog, opened, "P1", ANN, geometry=box(1, 0.012))
-    with pytest.raises(Conflict) as refused:
-        publish(connection, PLAN)
-    assert refused.value.code == "blocking-issues"
+    for accepted in (None, "nobody looks anyway"):
+        with pytest.raises(Conflict) as refused:
+            publish(connection, PLAN, accept_blocking=accepted)
+        assert refused.value.code == "edits-not-checked"
     assert check_draft(connection, sandbox, catalog, opened.edition_id) == []
     layers = [one["layer"] for one in list_drafts(connection)[0]["layers"]]
     assert layers == [LAYER], "what was not edited is carried over, not copied"

@@ -125,7 +125,7 @@ def test_a_draft_is_opened_edited_checked_and_published(
         ("R5", "update"), ("R3", "delete"),
     ]  # fmt: skip
     assert "2 changes" in run("drafts", "list").stdout
-    assert "blocking" in run("publish", PLAN, code=2).stderr
+    assert "drafts check" in run("publish", PLAN, code=2).stderr
     run("drafts", "revert", PLAN, LAYER, "R3", "0", "--reason", "still there")
     text = run("drafts", "history", PLAN, LAYER, "R3").stdout
     assert "version 2" in text

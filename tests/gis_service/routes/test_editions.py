@@ -18,6 +18,7 @@ from gis_service import start
 from gis_service.app import create_app
 from gis_service.library import Library, today
 from gis_service.local_postgis import LocalPostgis
+from gis_service.routes import editions
 from gis_service.settings import Settings
 from layers.catalog import Catalog
 from layers.contents import create_content, finish_content, load_arrays
@@ -389,3 +390,30 @@ def document_content(connection: Connection, edition: int) -> int:
     ).fetchone()
     assert found is not None
     return int(found[0])
+
+
+def test_one_difference_is_made_at_a_time(
+    library: Library, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(editions, "_PATIENCE_S", 0.1)
+    app = create_app(library)
+    with TestClient(app, base_url="http://localhost") as own:
+        path = f"/editions/{shelf.first}/diff/{shelf.second}"
+        with app.state.diffs._making:
+            assert refused(own, path) == (503, "busy")
+        assert own.get(path).status_code == 200
+        with app.state.diffs._making:  # from the store: nothing has to be made
+            assert own.get(path).status_code == 200
+
+
+def test_long_lists_and_large_files_have_an_end(
+    library: Library, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(editions, "_LISTED", 2)
+    monkeypatch.setattr(editions, "_MOST_IN_FILE", 2)
+    path = f"/editions/{shelf.first}/diff/{shelf.second}"
+    with TestClient(create_app(library), base_url="http://localhost") as own:
+        page = get(own, f"{path}?layer={LAYER}")
+        assert (page["matched"], page["truncated"]) == (2, True)
+        assert page["summary"]["added"]["features"] == 1, "totals hold all"
+        assert refused(own, f"{path}.geojson") == (413, "limit-exceeded")
