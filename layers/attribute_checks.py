@@ -6,6 +6,7 @@ rules select features by it: a value that is lost or not in the list would let a
 through a check, so its issue is blocking, though the row is kept.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -19,6 +20,8 @@ from layers.import_issues import IssueLog
 from layers.personal_data import is_personal, is_personal_value, suspects
 from layers.text import Text
 
+_TEXTS: Final = frozenset({str, type(None)})
+_NUMBERS: Final = frozenset({float, int, type(None)})
 _KEPT_CODES_PER_FIELD: Final = 100
 """A file with codes of another scheme has an unknown one in every row; the count is whole."""
 
@@ -90,16 +93,24 @@ def _converted(
     first_row: int,
     issues: IssueLog,
 ) -> list[Any]:
-    convert = CONVERTERS[attribute.type]
-    if convert is to_string and not translation:
-        try:
-            return [None if raw is None else to_string(raw) for raw in values]
-        except Unreadable:
-            pass  # one by one, to name the rows
+    plain = None if translation else _plain(values, attribute)
+    if plain is not None:
+        return plain
     return [
         None if raw is None else _one(raw, index, field, attribute, translation, first_row, issues)
         for index, raw in enumerate(values)
     ]
+
+
+def _plain(values: list[Any], attribute: Attribute) -> list[Any] | None:
+    """What ``CONVERTERS`` give for columns of texts or numbers that hold nothing odd; else None."""
+    kinds = set(map(type, values))
+    if attribute.type == "string" and kinds <= _TEXTS:
+        return [None if raw is None else to_string(raw) for raw in values]
+    if attribute.type == "number" and kinds <= _NUMBERS:
+        numbers = [None if raw is None or raw != raw else float(raw) for raw in values]
+        return None if math.inf in numbers or -math.inf in numbers else numbers
+    return None
 
 
 def _one(

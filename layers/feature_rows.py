@@ -32,6 +32,7 @@ _NO_AREA: Final = _LENGTH.pack(-1)
 _JSONB_VERSION: Final = b"\x01"
 _ROWS_A_BLOCK: Final = 4_000
 _KEPT_MEMBERS: Final = 500
+_TEXTS: Final = frozenset({str, type(None)})
 _BLOCK_BYTES: Final = 1 << 20
 
 
@@ -87,25 +88,21 @@ def attribute_rows(
         return
     members = [_members(name, columns[name]) for name in sorted(columns)]
     for row in zip(*members, strict=True):
-        yield b"{" + b",".join(filter(None, row)) + b"}"
+        # NUL is legal in JSON and impossible in jsonb.
+        yield (b"{" + b",".join(filter(None, row)) + b"}").replace(b"\\u0000", b"")
 
 
 def _members(name: str, column: Sequence[Any] | npt.NDArray[Any]) -> list[bytes]:
-    """``"name":value`` of each row, empty where there is none; codes repeat, so few are made."""
+    """``"name":value`` of each row, empty where there is none; texts that repeat are made once."""
     key = orjson.dumps(name) + b":"
     values = column.tolist() if isinstance(column, np.ndarray) else column
-    made: dict[str, bytes] = {}
-    members = []
-    for value in values:
-        member = made.get(value) if isinstance(value, str) else None
-        if member is None:
-            # NUL is legal in JSON and impossible in jsonb.
-            text = orjson.dumps(value).replace(b"\\u0000", b"")
-            member = b"" if text == b"null" else key + text
-            if isinstance(value, str) and len(made) < _KEPT_MEMBERS:
-                made[value] = member
-        members.append(member)
-    return members
+    dumps = orjson.dumps
+    if set(map(type, values)) <= _TEXTS:
+        distinct = set(values)
+        if len(distinct) <= _KEPT_MEMBERS:
+            made = {value: b"" if value is None else key + dumps(value) for value in distinct}
+            return list(map(made.__getitem__, values))
+    return [b"" if (text := dumps(value)) == b"null" else key + text for value in values]
 
 
 def to_ewkb(geometries: GeometryArray) -> list[bytes]:

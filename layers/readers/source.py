@@ -260,7 +260,9 @@ def _readable(column: pa.Array) -> pa.Array:
 
 def decode(encoded: list[bytes | None]) -> tuple[GeometryArray, dict[int, str], list[int]]:
     """WKB to geometries; gives them, the faults by index, and the indices that hold arcs."""
-    curved = [i for i, wkb in enumerate(encoded) if wkb is not None and _has_arcs(wkb)]
+    heads = [wkb[:5] if wkb is not None else b"" for wkb in encoded]
+    arcs = {head for head in set(heads) if _has_arcs(head)}
+    curved = [i for i, head in enumerate(heads) if head in arcs] if arcs else []
     plain = np.array(encoded, dtype=object)
     plain[curved] = None
     faults = {i: "geometry-missing" for i, wkb in enumerate(encoded) if wkb is None}
