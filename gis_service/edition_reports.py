@@ -137,7 +137,7 @@ def measured_difference(
     """The symmetric difference of a layer; None, not measured, above ``most_pairs``."""
     if diff.reshaped == 0 or diff.reshaped > most_pairs:
         return None
-    return measure_all(sandbox, reshaped_pairs(connection, diff.pair), budget_s=budget_s)
+    return measure_all(sandbox, reshaped_pairs(connection, diff.pair, diff), budget_s=budget_s)
 
 
 def change_entries(

@@ -9,8 +9,9 @@ and ``layers.change_measuring`` measures what the shapes of changed features do 
 """
 
 import datetime
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from psycopg import sql
@@ -250,23 +251,31 @@ def compare(connection: Connection, pair: Comparable, *, kept: int = KEPT) -> La
         (found,) = cursor.execute(
             _composed("compare", pair), {"ignored": list(pair.ignored), "kept": kept}
         ).fetchall()
-    listed = found.pop("listed")
-    changed_attributes = found.pop("changed_attributes")
+    listed = tuple(_change(record) for record in found.pop("listed"))
     totals = {name: value or 0 for name, value in found.items()}
     if pair.related and pair.before is not None:
         before = pair.before.feature_count or 0
         totals |= {"features_before": before, "area_m2_before": None, "area_m2_after": None}
         totals["features_after"] = before + totals["added"] - totals["removed"]
-    return LayerDiff(
-        pair,
-        totals,
-        changed_attributes,
-        _coverage_differs(connection, pair),
-        tuple(
-            Change(name, fid_before, fid_after, area_before, area_after, bool(values), bool(shape))
-            for name, fid_before, fid_after, area_before, area_after, values, shape in listed
-        ),
-    )
+    diff = LayerDiff(pair, totals, {}, _coverage_differs(connection, pair), listed)
+    return replace(diff, changed_attributes=_changed_attributes(connection, diff))
+
+
+def _change(record: Sequence[Any]) -> Change:
+    name, fid_before, fid_after, area_before, area_after, values, shape = record
+    return Change(name, fid_before, fid_after, area_before, area_after, bool(values), bool(shape))
+
+
+def _changed_attributes(connection: Connection, diff: LayerDiff) -> dict[str, int]:
+    """Which attributes changed, in how many features."""
+    if not diff.totals["attributes_only"] + diff.totals["both"]:
+        return {}
+    counts: Counter[str] = Counter()
+    for batch in _changes(connection, diff.pair, diff):
+        recoded = [change for change in batch if change.attributes_differ]
+        for _, before, after in page_rows(connection, diff.pair, recoded):
+            counts.update(changed_names(before, after, diff.pair.ignored))
+    return dict(sorted(counts.items()))
 
 
 def _unchanged(connection: Connection, pair: Comparable) -> LayerDiff:
@@ -303,19 +312,36 @@ def _coverage_differs(connection: Connection, pair: Comparable) -> bool:
 def page_rows(
     connection: Connection, pair: Comparable, changes: Sequence[Change]
 ) -> list[tuple[Change, dict[str, Any] | None, dict[str, Any] | None]]:
-    """Some listed changes with the attributes of both sides."""
-    with connection.cursor(row_factory=dict_row) as cursor:
-        found = cursor.execute(
-            _composed("rows_of_change", pair),
-            {
-                "fids_before": [change.fid_before for change in changes],
-                "fids_after": [change.fid_after for change in changes],
-            },
-        ).fetchall()
+    """Some changes with the attributes of both sides."""
+    before, after = _sides(connection, "attributes_by_fid", pair, changes)
     return [
-        (change, one["attributes_before"], one["attributes_after"])
-        for change, one in zip(changes, found, strict=True)
+        (change, *before.get(change.fid_before, (None,)), *after.get(change.fid_after, (None,)))
+        for change in changes
     ]
+
+
+def _sides(
+    connection: Connection, statement: str, pair: Comparable, changes: Sequence[Change]
+) -> tuple[dict[int | None, tuple[Any, ...]], dict[int | None, tuple[Any, ...]]]:
+    """The rows of both sides of some changes, by fid: two index look-ups for all of them."""
+    return (
+        _by_fid(connection, statement, pair.before, [change.fid_before for change in changes]),
+        _by_fid(connection, statement, pair.after, [change.fid_after for change in changes]),
+    )
+
+
+def _by_fid(
+    connection: Connection,
+    statement: str,
+    version: LayerVersion | None,
+    fids: Sequence[int | None],
+) -> dict[int | None, tuple[Any, ...]]:
+    asked = [fid for fid in fids if fid is not None]
+    if not asked:
+        return {}
+    composed = sql.SQL(_SQL[statement]).format(rows=all_rows(version))
+    found = connection.execute(composed, {"fids": asked}, binary=True).fetchall()
+    return {record[0]: record[1:] for record in found}
 
 
 def changed_names(
@@ -328,24 +354,54 @@ def changed_names(
     return [name for name in names if before.get(name) != after.get(name)]
 
 
-def changed_rows(connection: Connection, pair: Comparable) -> Iterator[list[ChangedRow]]:
-    """All changes with both rows, in batches, through a cursor: memory does not grow."""
+def changed_rows(
+    connection: Connection, pair: Comparable, diff: LayerDiff | None = None
+) -> Iterator[list[ChangedRow]]:
+    """All changes with both rows, in batches: memory does not grow with their number."""
+    for batch in _changes(connection, pair, diff):
+        before, after = _sides(connection, "rows_by_fid", pair, batch)
+        yield [
+            ChangedRow(change, old[0], new[0], old[1], new[1])
+            for change in batch
+            for old, new in [
+                (before.get(change.fid_before, _NO_ROW), after.get(change.fid_after, _NO_ROW))
+            ]
+        ]
+
+
+_NO_ROW: Final = (None, None)
+
+
+def reshaped_pairs(
+    connection: Connection, pair: Comparable, diff: LayerDiff | None = None
+) -> Iterator[list[tuple[bytes, bytes]]]:
+    """Both shapes (WKB) of features whose geometry changed, in batches."""
+    if pair.matched_by == "geometry":
+        return
+    for batch in _changes(connection, pair, diff):
+        reshaped = [change for change in batch if change.geometry_differs]
+        if reshaped:
+            before, after = _sides(connection, "shapes_by_fid", pair, reshaped)
+            yield [
+                (bytes(before[change.fid_before][0]), bytes(after[change.fid_after][0]))
+                for change in reshaped
+            ]
+
+
+def _changes(
+    connection: Connection, pair: Comparable, diff: LayerDiff | None
+) -> Iterator[list[Change]]:
+    """All changes in batches: from the list where that holds all, else by another pass."""
     if pair.same:
         return
-    with connection.transaction(), connection.cursor(name="change_rows", binary=True) as cursor:
-        cursor.execute(_composed("change_rows", pair), {"ignored": list(pair.ignored)})
-        while batch := cursor.fetchmany(_STREAM_ROWS):
-            yield [ChangedRow(Change(*record[:7]), *record[7:]) for record in batch]
-
-
-def reshaped_pairs(connection: Connection, pair: Comparable) -> Iterator[list[tuple[bytes, bytes]]]:
-    """Both shapes (WKB) of features whose geometry changed, in batches."""
-    if pair.same or pair.matched_by == "geometry":
+    if diff is not None and diff.changes == len(diff.listed):
+        for start in range(0, len(diff.listed), _STREAM_ROWS):
+            yield list(diff.listed[start : start + _STREAM_ROWS])
         return
-    with connection.transaction(), connection.cursor(name="reshaped", binary=True) as cursor:
-        cursor.execute(_composed("reshaped_pairs", pair), {"ignored": list(pair.ignored)})
+    with connection.transaction(), connection.cursor(name="differing", binary=True) as cursor:
+        cursor.execute(_composed("differing", pair), {"ignored": list(pair.ignored)})
         while batch := cursor.fetchmany(_STREAM_ROWS):
-            yield [(bytes(before), bytes(after)) for before, after in batch]
+            yield [_change(record) for record in batch]
 
 
 def _composed(statement: str, pair: Comparable) -> sql.Composed:

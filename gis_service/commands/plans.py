@@ -142,7 +142,7 @@ def diff(
         entries = []
         for number, pair in enumerate(pairs):
             report(pair.layer_id, number / max(1, len(pairs)))
-            found = compare(connection, pair, kept=0)
+            found = compare(connection, pair)
             entries.append(
                 layer_summary(catalog, found, measured_difference(connection, sandbox, found))
             )

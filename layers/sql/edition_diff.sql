@@ -83,31 +83,9 @@ FULL JOIN (
 ) AS a ON a.shape = b.shape AND a.turn = b.turn
 
 -- name: compare
--- One pass over both contents: totals, attributes that changed, the first of the changes by name.
+-- One pass over both contents: totals, and the first of the changes by name.
 -- Sums in numeric: the order of rows must not change a figure.
 WITH change AS MATERIALIZED ({changes}),
-
-attribute_change AS (
-    SELECT
-        k.name,
-        count(*) AS features
-    FROM change AS c
-    INNER JOIN {before} AS b ON b.fid = c.fid_before
-    INNER JOIN {after} AS a ON a.fid = c.fid_after
-    CROSS JOIN LATERAL (
-        SELECT n.name
-        FROM (
-            SELECT jsonb_object_keys(a.attributes)
-            UNION
-            SELECT jsonb_object_keys(b.attributes)
-        ) AS n (name)
-        WHERE
-            a.attributes -> n.name IS DISTINCT FROM b.attributes -> n.name
-            AND n.name <> ALL(%(ignored)s::text [])
-    ) AS k
-    WHERE c.attributes_differ
-    GROUP BY k.name
-),
 
 listed AS (
     SELECT
@@ -149,9 +127,6 @@ SELECT
         sum(c.area_after::numeric) FILTER (WHERE c.attributes_differ OR c.geometry_differs)
     )::double precision AS changed_area_m2_after,
     coalesce(
-        (SELECT jsonb_object_agg(ac.name, ac.features) FROM attribute_change AS ac), '{{}}'
-    ) AS changed_attributes,
-    coalesce(
         (
             SELECT
                 jsonb_agg(
@@ -165,8 +140,8 @@ SELECT
     ) AS listed
 FROM change AS c
 
--- name: change_rows
--- The changes with their rows, as a stream; of a feature that only one side has the other is null.
+-- name: differing
+-- All changes by name, as a stream; their rows are looked up batch by batch.
 SELECT
     c.name,
     c.fid_before,
@@ -174,14 +149,8 @@ SELECT
     c.area_before,
     c.area_after,
     coalesce(c.attributes_differ, false) AS attributes_differ,
-    coalesce(c.geometry_differs, false) AS geometry_differs,
-    b.attributes AS attributes_before,
-    a.attributes AS attributes_after,
-    ST_AsBinary(b.geom) AS geometry_before,
-    ST_AsBinary(a.geom) AS geometry_after
+    coalesce(c.geometry_differs, false) AS geometry_differs
 FROM ({changes}) AS c
-LEFT JOIN {before} AS b ON b.fid = c.fid_before
-LEFT JOIN {after} AS a ON a.fid = c.fid_after
 WHERE
     c.fid_before IS NULL
     OR c.fid_after IS NULL
@@ -189,25 +158,18 @@ WHERE
     OR c.geometry_differs
 ORDER BY c.name, c.fid_before, c.fid_after
 
--- name: reshaped_pairs
--- Both shapes of features whose geometry changed, as a stream.
-SELECT ST_AsBinary(b.geom) AS geometry_before, ST_AsBinary(a.geom) AS geometry_after
-FROM ({changes}) AS c
-INNER JOIN {before} AS b ON b.fid = c.fid_before
-INNER JOIN {after} AS a ON a.fid = c.fid_after
-WHERE c.geometry_differs
+-- name: attributes_by_fid
+SELECT f.fid, f.attributes FROM {rows} AS f WHERE f.fid = ANY(%(fids)s::bigint [])
 
--- name: rows_of_change
--- The attributes of both sides of some changes, for a page of the list.
-SELECT
-    wanted.place,
-    b.attributes AS attributes_before,
-    a.attributes AS attributes_after
-FROM unnest(%(fids_before)s::bigint [], %(fids_after)s::bigint [])
-WITH ORDINALITY AS wanted (fid_before, fid_after, place)
-LEFT JOIN {before} AS b ON b.fid = wanted.fid_before
-LEFT JOIN {after} AS a ON a.fid = wanted.fid_after
-ORDER BY wanted.place
+-- name: rows_by_fid
+SELECT f.fid, f.attributes, ST_AsBinary(f.geom) AS geometry
+FROM {rows} AS f
+WHERE f.fid = ANY(%(fids)s::bigint [])
+
+-- name: shapes_by_fid
+SELECT f.fid, ST_AsBinary(f.geom) AS geometry
+FROM {rows} AS f
+WHERE f.fid = ANY(%(fids)s::bigint [])
 
 -- name: edition
 SELECT
