@@ -208,11 +208,14 @@ def _literals(node: Any) -> list[tuple[str, Any]]:
 
 def test_the_form_offers_every_value_that_a_rule_asks_for(shipped: RuleSet) -> None:
     form = {entry["name"]: entry for entry in submission_form(shipped)}
+    landuse = load_catalog(CONFIG).code_list("landuse-2023")
     for rule in shipped.rules:
         texts = [e.when for e in rule.exemptions] + [rule.subject.when or ""]
         for name, value in (p for t in texts if t for p in _literals(parse_condition(t).tree)):
             if isinstance(value, bool):
                 assert form[name]["type"] == "boolean"
+            elif name == "proposed_use":  # no options: the form offers the classification
+                assert landuse.find(value)
             else:
                 assert value in [option["value"] for option in form[name]["options"]], name
         for name in attributes_of(rule):
