@@ -2,6 +2,7 @@
 
     make bench                      small demo (loaded if the library is empty)
     make bench ARGS='--scale province'
+    make bench ARGS='import --rows 1500000'   an import beside ogr2ogr, see import_scale.py
 
 Writes tests/benchmarks/RESULTS.md. Figures of one run compare with each other, not with those of
 another machine. Peers: stock pygeoapi (PostgreSQL provider), tipg, ogr2ogr.
@@ -27,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import import_scale
 import numpy as np
 import psycopg
 import pyogrio
@@ -357,4 +359,8 @@ def write(scale: str, total: int, load_note: str, rows: list[Row]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["import"]:
+        results = Path(__file__).with_name("RESULTS.md")
+        import_scale.main(sys.argv[2:], PROJECT / ".data" / "bench", results)
+    else:
+        main()
