@@ -201,7 +201,12 @@ def coverage_after(
     if not job.union_features:
         return whole
     statement = deltas.on_partitions(_SQL["around_changes"], job.content_id)
-    values = {"from_id": base.from_id, "fids": gone.tolist(), "first_fid": job.first_fid}
+    values = {
+        "from_id": base.from_id,
+        "parts": list(deltas.parts(connection, base.from_id)),
+        "fids": gone.tolist(),
+        "first_fid": job.first_fid,
+    }
     around = connection.execute(statement, values).fetchall()
     went = shapely.union_all([shapely.from_wkb(wkb) for is_gone, wkb in around if is_gone])
     stays = shapely.union_all([shapely.from_wkb(wkb) for is_gone, wkb in around if not is_gone])

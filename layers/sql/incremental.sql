@@ -69,13 +69,21 @@ WHERE n.fid >= %(first_fid)s
 UNION ALL
 SELECT false AS is_gone, ST_AsBinary(b.geom) AS wkb
 FROM (
-    SELECT DISTINCT f.part_id, f.fid
+    SELECT DISTINCT f.content_id, f.fid
     FROM gone AS g
-    INNER JOIN feature AS f ON f.geom && g.geom
-    WHERE f.content_id = %(from_id)s
+    CROSS JOIN LATERAL (
+        SELECT o.content_id, o.fid
+        FROM library.feature AS o
+        WHERE o.content_id = ANY(%(parts)s::integer []) AND o.geom && g.geom
+    ) AS f
+    WHERE
+        NOT EXISTS (SELECT FROM gone AS same WHERE same.fid = f.fid)
+        AND NOT EXISTS (
+            SELECT FROM library.hidden_feature AS h
+            WHERE h.content_id = %(from_id)s AND h.fid = f.fid
+        )
 ) AS near
-INNER JOIN stored_feature AS b ON b.content_id = near.part_id AND b.fid = near.fid
-WHERE NOT near.fid = ANY(%(fids)s::bigint [])
+INNER JOIN library.feature AS b ON b.content_id = near.content_id AND b.fid = near.fid
 
 -- name: kept_issues
 -- A row of a whole content has its number for fid; a file's number in a delta names no row.
