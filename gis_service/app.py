@@ -25,6 +25,7 @@ from gis_service.routes import (
     pages,
     quality,
     records,
+    rules,
 )
 from layers.text import Text
 
@@ -54,6 +55,7 @@ def create_app(library: Library, lifespan: Lifespan[Starlette] | None = None) ->
             *records.ROUTES,
             *collections.ROUTES,
             *checks.ROUTES,
+            *rules.ROUTES,
         ],
         middleware=[
             Middleware(Guard, allowed_hosts=_allowed_hosts(library)),

@@ -2,7 +2,7 @@
 
 import math
 import re
-from typing import Final
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -13,10 +13,26 @@ _BASE: Final = {
 }  # fmt: skip
 
 
+def _written_form(schema: dict[str, Any]) -> None:
+    described = schema.get("description", "")
+    schema.clear()
+    schema.update(
+        title="Quantity",
+        description=described,
+        anyOf=[{"type": "string", "pattern": _FORM.pattern}, {"type": "number"}],
+        examples=["0 m2", "200 m", "15 %", "1"],
+    )
+
+
 class Quantity(BaseModel):
     """A finite number in a base unit: ``m``, ``m2``, ``%`` or ``1``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        # As people write it; the two fields are how it is kept.
+        json_schema_extra=lambda schema: _written_form(schema),
+    )
 
     value: float
     unit: str

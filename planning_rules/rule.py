@@ -10,7 +10,15 @@ from collections.abc import Iterator
 from datetime import date
 from typing import Annotated, Any, Final, Literal, Self, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_validator,
+)
 
 from layers.errors import BadConfiguration
 from layers.text import Text
@@ -37,7 +45,7 @@ def _as_text(value: object) -> object:
     return value
 
 
-Words = Annotated[str, BeforeValidator(_as_text)]
+Words = Annotated[str, BeforeValidator(_as_text), WithJsonSchema({"type": ["string", "number"]})]
 ConditionText = Annotated[str, BeforeValidator(_as_text), Field(min_length=1)]
 
 
@@ -170,7 +178,11 @@ class Limit(Model):
     attribute: Words
     op: Literal["<=", ">="]
     bound: str = Field(pattern=r"^target\.[a-z][a-z0-9_]*$")
-    unit: Annotated[Literal["1", "%", "m"], BeforeValidator(_as_text)]
+    unit: Annotated[
+        Literal["1", "%", "m"],
+        BeforeValidator(_as_text),
+        WithJsonSchema({"enum": ["1", 1, "%", "m"]}),
+    ]
 
 
 class DecisionRow(Model):
@@ -237,6 +249,10 @@ class Test(Model):
     """Exactly one kind; ``aggregate`` and ``missing_bound`` are options of ``limits``."""
 
     __test__ = False  # not a test class for pytest
+
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": [kind]} for kind in TEST_KINDS]}
+    )
 
     overlap: OverlapTest | None = None
     within: WithinTest | None = None

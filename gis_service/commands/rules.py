@@ -1,7 +1,7 @@
-"""``rules lint``, ``rules test`` and ``rules show``."""
+"""``rules``: lint, schema, test and show; ``preview`` has a file of its own."""
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -9,19 +9,37 @@ from gis_service.commands.terminal import language, show, show_json
 from gis_service.settings import Settings
 from layers.errors import NotFound
 
+if TYPE_CHECKING:
+    from planning_rules.rule_set import RuleSet
+
 _CASES: Final = Path(__file__).resolve().parents[2] / "tests" / "cases"
+_MARKS: Final = {"error": "✕", "warning": "▲", "note": "–"}
 
 app = typer.Typer(help="The rule set.", no_args_is_help=True)
 
 
 @app.command()
 def lint(
+    path: Annotated[Path | None, typer.Argument(help="Rule file or folder.")] = None,
+    cases: Annotated[Path, typer.Option("--cases", help="Folder of case files.")] = _CASES,
+    as_of: Annotated[str | None, typer.Option("--as-of", help="Day, 2026-01-31.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
-    """Read the rule set and say what is wrong with it. Example: gis-service rules lint"""
-    from planning_rules.rule_set import load_rule_set
+    """What is wrong with the rule set; exit code 1 at an error. Example: gis-service rules lint
 
-    rule_set = load_rule_set(Settings().config_dir / "rules")
+    Names and values against the catalogue and attributes.yml, exemptions out of reach,
+    contradictions, succession, expired citations, rules without cases.
+    """
+    from gis_service.library import today
+    from gis_service.routes.requests import calendar_day
+    from layers.catalog import load_catalog
+    from planning_rules.rule_case import load_cases
+    from planning_rules.rule_lint import lint as faults_of
+
+    rule_set = _rule_set(path)
+    day = today() if as_of is None else calendar_day(as_of, "--as-of")
+    files = load_cases(cases) if cases.is_dir() else None
+    faults = faults_of(rule_set, load_catalog(Settings().config_dir), files, day)
     if json:
         show_json(
             {
@@ -29,10 +47,34 @@ def lint(
                 "version": rule_set.version,
                 "sha256": rule_set.sha256,
                 "rules": [rule.id for rule in rule_set.rules],
+                "faults": [fault.as_json() for fault in faults],
             }
         )
-        return
-    show(f"{rule_set.id} {rule_set.version}: {len(rule_set.rules)} rules, sha256 {rule_set.sha256}")
+    else:
+        for fault in faults:
+            said = fault.text.in_language(language())
+            show(f"{_MARKS[fault.weight]} {fault.rule_id} {fault.code}: {said}")
+        counts = ", ".join(f"{sum(f.weight == w for f in faults)} {w}(s)" for w in _MARKS)
+        show(f"{rule_set.id} {rule_set.version}: {len(rule_set.rules)} rules, {counts}")
+        show(f"sha256 {rule_set.sha256}")
+    raise typer.Exit(1 if any(fault.weight == "error" for fault in faults) else 0)
+
+
+@app.command()
+def schema() -> None:
+    """The JSON Schema of a rule file. Example: gis-service rules schema > rules.schema.json"""
+    from planning_rules.rule_schema import rule_file_schema
+
+    show_json(rule_file_schema())
+
+
+def _rule_set(path: Path | None) -> "RuleSet":
+    """The rules of a file or folder, of the configuration without one."""
+    from planning_rules.rule_set import load_rule_set
+
+    if path is not None and not path.exists():
+        raise NotFound(f"There is no file or folder {path}.", f"没有文件或文件夹 {path}。")
+    return load_rule_set(path or Settings().config_dir / "rules")
 
 
 @app.command(name="test")
@@ -42,11 +84,10 @@ def run_tests(
 ) -> None:
     """Judge the planners' cases; exit code 1 when one differs. Example: gis-service rules test"""
     from planning_rules.rule_case import load_cases, run_cases
-    from planning_rules.rule_set import load_rule_set
 
     if not folder.is_dir():
         raise NotFound(f"There is no folder {folder}.", f"没有文件夹 {folder}。")
-    rule_set = load_rule_set(Settings().config_dir / "rules")
+    rule_set = _rule_set(None)
     results = list(run_cases(load_cases(folder), rule_set))
     failed = [result for result in results if result.differences]
     if json:
@@ -68,9 +109,7 @@ def show_rule(
     json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """One rule with its legal basis. Example: gis-service rules show HN-PBF-001"""
-    from planning_rules.rule_set import load_rule_set
-
-    rule_set = load_rule_set(Settings().config_dir / "rules")
+    rule_set = _rule_set(None)
     found = next((one for one in rule_set.rules if one.id == rule), None)
     if found is None:
         names = ", ".join(one.id for one in rule_set.rules)
