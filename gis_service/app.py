@@ -26,6 +26,7 @@ from gis_service.routes import (
     quality,
     records,
     rules,
+    sources,
 )
 from layers.text import Text
 
@@ -56,6 +57,8 @@ def create_app(library: Library, lifespan: Lifespan[Starlette] | None = None) ->
             *collections.ROUTES,
             *checks.ROUTES,
             *rules.ROUTES,
+            # Reports of harvests may hold values of any layer.
+            *(sources.ROUTES if library.settings.access == "restricted" else ()),
         ],
         middleware=[
             Middleware(Guard, allowed_hosts=_allowed_hosts(library)),

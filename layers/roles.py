@@ -175,6 +175,8 @@ def _withdraw(connection: Connection, group: str) -> None:
 def _grant(connection: Connection, group: str, access: Access) -> None:
     role = sql.Identifier(group)
     schemas = ["library", "layer_view", READING[access], *(_PARENTS[one] for one in up_to(access))]
+    if access == "restricted":
+        schemas.append("harvest")
     for schema in dict.fromkeys(schemas):
         connection.execute(
             sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(sql.Identifier(schema), role)
@@ -183,6 +185,8 @@ def _grant(connection: Connection, group: str, access: Access) -> None:
     readable += [(_PARENTS[one], table) for one in up_to(access) for table in _PARENT_TABLES]
     readable += [(READING[access], view) for view in _VIEWS]
     readable.append(("public", "migration"))
+    if access == "restricted":  # reports of harvests may hold values of any layer
+        readable += [("harvest", "source"), ("harvest", "run")]
     for schema, table in readable:
         _give(connection, "SELECT", sql.Identifier(schema, table), group)
     for table in ("report", *_FREE):

@@ -126,6 +126,16 @@ def test_no_answer_of_a_public_process_knows_a_hidden_layer(
         assert CANARY + HIDDEN in client.get(f"/ogc/collections/{HIDDEN}/items").text
 
 
+def test_reports_of_harvests_are_for_the_restricted_process_only(
+    processes: Callable[[str], Library],
+) -> None:
+    for access, answers in (("public", False), ("internal", False), ("restricted", True)):
+        with TestClient(create_app(processes(access)), base_url="http://localhost") as client:
+            answer = client.get("/sources")
+            assert (answer.json().get("sources") == []) is answers, access
+            assert (answer.status_code == 404) is not answers, access
+
+
 def test_a_check_says_who_must_check_the_hidden_layer(
     processes: Callable[[str], Library],
 ) -> None:

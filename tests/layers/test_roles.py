@@ -94,6 +94,8 @@ def wanted(access: Access) -> set[tuple[str, str, str]]:
     rights |= {(schemas[one], table, "SELECT") for one in up_to(access) for table in BIG}
     views = (*BIG, "stored_feature", "stored_overlay_piece", "stored_tile_piece", "content_part")
     rights |= {(READING[access], view, "SELECT") for view in views}
+    if access == "restricted":
+        rights |= {("harvest", table, "SELECT") for table in ("source", "run")}
     return rights | {("public", "migration", "SELECT")}
 
 
