@@ -5,7 +5,7 @@ that the report pins, and compares the digests. Equal bytes prove that the verdi
 those inputs; a difference names what differs (another engine, say), and never changes a report.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from gis_service.checking import judge_pinned, search_boxes
 from gis_service.library import Library
-from layers.database import row
+from layers.database import Connection, row
+from layers.editions import Content
 from layers.errors import BadInput, GisError
 from layers.pinned_contents import pinned_contents
 from layers.text import Text
@@ -175,28 +176,11 @@ def replay(library: Library, report: Mapping[str, Any]) -> dict[str, Any]:
     Raises ``BadInput`` where an edition or the rule set is not here any more.
     """
     rule_set = _rule_set(library, report["provenance"]["rule_set"]["sha256"])
-    submission = _submission(library, report["submission"])
+    submission = stated_submission(library, report["submission"])
     editions = report["provenance"]["editions"]
-    wanted = {one["layer"]: one["edition"] for one in editions if one["edition"] is not None}
     boxes = search_boxes(submission, rule_set)
     with library.pool.connection() as connection:
-        contents = pinned_contents(connection, wanted)
-        missing = sorted(
-            f"{one['layer']} ({one['edition']})"
-            for one in editions
-            if one["edition"] is not None
-            and (
-                one["layer"] not in contents
-                or contents[one["layer"]].content_sha256 != one["content_sha256"]
-            )
-        )
-        if missing:
-            names = ", ".join(missing)
-            raise BadInput(
-                f"The library does not hold these contents of the report: {names}.",
-                f"库中没有报告所用的以下内容：{names}。",
-                code="contents-missing",
-            )
+        contents = stated_contents(connection, editions)
         return judge_pinned(
             library,
             connection,
@@ -208,6 +192,31 @@ def replay(library: Library, report: Mapping[str, Any]) -> dict[str, Any]:
             report_id=report["report_id"],
             created=report["created"],
         )
+
+
+def stated_contents(
+    connection: Connection, editions: Sequence[Mapping[str, Any]]
+) -> dict[str, Content]:
+    """The contents that a report pins, by layer; ``BadInput`` names those that are gone."""
+    wanted = {one["layer"]: one["edition"] for one in editions if one["edition"] is not None}
+    contents = pinned_contents(connection, wanted)
+    missing = sorted(
+        f"{one['layer']} ({one['edition']})"
+        for one in editions
+        if one["edition"] is not None
+        and (
+            one["layer"] not in contents
+            or contents[one["layer"]].content_sha256 != one["content_sha256"]
+        )
+    )
+    if missing:
+        names = ", ".join(missing)
+        raise BadInput(
+            f"The library does not hold these contents of the report: {names}.",
+            f"库中没有报告所用的以下内容：{names}。",
+            code="contents-missing",
+        )
+    return dict(contents)
 
 
 def _rule_set(library: Library, sha256: str) -> RuleSet:
@@ -224,7 +233,7 @@ def _rule_set(library: Library, sha256: str) -> RuleSet:
     return rule_set_of(stored["canonical_text"])
 
 
-def _submission(library: Library, stated: Mapping[str, Any]) -> Submission:
+def stated_submission(library: Library, stated: Mapping[str, Any]) -> Submission:
     """The submission from its normalised form in the report; it has to give the same hash."""
     feature = {
         "type": "Feature", "geometry": stated["geometry"], "properties": stated["attributes"],

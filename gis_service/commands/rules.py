@@ -1,15 +1,17 @@
-"""``rules``: lint, schema, test and show; ``preview`` has a file of its own."""
+"""``rules``: lint, schema, test, show and preview."""
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from gis_service.commands.terminal import language, show, show_json
+from gis_service.commands.terminal import language, say, show, show_json
 from gis_service.settings import Settings
 from layers.errors import NotFound
 
 if TYPE_CHECKING:
+    from gis_service.rule_preview import Preview
     from planning_rules.rule_set import RuleSet
 
 _CASES: Final = Path(__file__).resolve().parents[2] / "tests" / "cases"
@@ -122,3 +124,48 @@ def show_rule(
     show(f"{found.id}@{found.version}  {found.title.in_language(language())}")
     for basis in found.legal_basis:
         show(f"  {basis.title} {basis.article or ''} (verified: {basis.verified})")
+
+
+@app.command()
+def preview(
+    path: Annotated[Path, typer.Argument(help="Changed rule file or folder.")],
+    most: Annotated[int, typer.Option("--most", min=1, help="Newest reports only.")] = 1_000,
+    since: Annotated[str, typer.Option("--since", help="Day, 2026-01-31.")] = "0001-01-01",
+    json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """Which stored reports changed rules would judge otherwise; nothing is stored.
+
+    Exit code 1 when one would. Example: gis-service rules preview config/rules
+    """
+    from gis_service import start
+    from gis_service.routes.requests import calendar_day
+    from gis_service.rule_preview import preview as previews
+
+    day, rule_set = calendar_day(since, "--since"), _rule_set(path)
+    settings = Settings().model_copy(update={"check_processes": 1, "pool_size": 1})
+    with (
+        start.database(settings, say) as dsn,
+        start.library(settings, dsn, access="restricted") as library,
+    ):
+        found = list(previews(library, rule_set, most=most, since=day))
+    differing = [one for one in found if one.differs]
+    if json:
+        show_json({"reports": len(found), "differing": [one.as_json() for one in differing]})
+    else:
+        _show_previews(differing, len(found))
+    raise typer.Exit(1 if differing else 0)
+
+
+def _show_previews(differing: "list[Preview]", count: int) -> None:
+    """Report by report with its rules, then how often each rule changes."""
+    rules: Counter[str] = Counter()
+    for one in differing:
+        show(f"{one.report_id} {one.name or ''} ({one.as_of}): {one.before} → {one.after or '?'}")
+        if one.problem is not None:
+            show(f"    {one.problem.in_language(language())}")
+        for change in one.changes:
+            show(f"    {change.rule_id}: {change.before or '-'} → {change.after or '-'}")
+            rules[f"{change.rule_id}: {change.before or '-'} → {change.after or '-'}"] += 1
+    for said, times in sorted(rules.items()):
+        show(f"{times:6} × {said}")
+    show(f"{len(differing)} of {count} stored reports would be judged otherwise")
