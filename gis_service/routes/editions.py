@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import orjson
-from starlette.background import BackgroundTask
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from gis_service.edition_reports import (
@@ -22,6 +21,7 @@ from gis_service.edition_reports import (
 )
 from gis_service.library import Library, today
 from gis_service.pictures import no_edition, shows_drafts
+from gis_service.routes.downloads import Download
 from gis_service.routes.requests import base_url, integer, library_of, refuse_unknown
 from layers.catalog import Layer, Plan
 from layers.change_files import geojson, write_geopackage
@@ -234,13 +234,7 @@ def _file(
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-    return FileResponse(
-        path,
-        media_type=_MEDIA_TYPES[suffix],
-        filename=path.name,
-        headers={"Cache-Control": "no-cache"},
-        background=BackgroundTask(shutil.rmtree, folder, ignore_errors=True),
-    )
+    return Download(path, media_type=_MEDIA_TYPES[suffix], filename=path.name)
 
 
 def _write(library: Library, pairs: list[tuple[Comparable, Layer]], path: Path) -> None:

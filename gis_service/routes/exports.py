@@ -5,13 +5,13 @@ from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING, Final
 
-from starlette.background import BackgroundTask
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from gis_service.library import today
 from gis_service.ogc import CRS84, OFFERED_CRS
+from gis_service.routes.downloads import Download
 from gis_service.routes.requests import boxes_asked, day_asked, library_of, refuse_unknown
 from layers.crs import Box, Crs, parse_crs
 from layers.errors import BadParameter, NotFound
@@ -59,13 +59,10 @@ def export(request: Request) -> Response:
     except BaseException:
         rmtree(folder, ignore_errors=True)
         raise
-    return FileResponse(
+    return Download(
         written.path,
         media_type=_MEDIA_TYPES[suffix],
         filename=f"{layer.id}-{content.edition_id}.{suffix}",
-        content_disposition_type="attachment",
-        headers={"Cache-Control": "no-cache"},
-        background=BackgroundTask(rmtree, folder, ignore_errors=True),
     )
 
 
