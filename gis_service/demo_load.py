@@ -18,7 +18,7 @@ from layers.editions import open_draft, publish, put_layer
 from layers.feature_rows import Fingerprint
 
 _DRAWING_SHARE: Final = 0.3
-_LAYERS: Final = 19
+_LAYERS: Final = 22
 """How much of the work is drawing the province, and how many layer contents follow."""
 
 Progress = Callable[[str, float], None]

@@ -7,6 +7,7 @@ from typing import Final
 
 from gis_service.demo_province import (
     administration,
+    constraints,
     control_lines,
     landuse_layers,
     marine,
@@ -131,6 +132,27 @@ def _special_plans(province: Province) -> Iterator[DemoEdition]:
         "Airport obstacle limitation",
         date(2023, 1, 1),
         transport.obstacle_limitation_surface(province),
+    )
+    yield _edition(
+        "river-plan",
+        "河道管理范围划定",
+        "River management ranges",
+        date(2022, 1, 1),
+        constraints.river_management_range(province),
+    )
+    yield _edition(
+        "power-grid-plan",
+        "电网专项规划",
+        "Power grid plan",
+        date(2023, 1, 1),
+        constraints.power_line_corridor(province),
+    )
+    yield _edition(
+        "geohazard-plan",
+        "地质灾害防治规划",
+        "Areas prone to geological hazards",
+        date(2022, 1, 1),
+        constraints.geohazard_prone_area(province),
     )
     yield _edition(
         "forest-plan",

@@ -72,7 +72,7 @@ def _zones(province: Province) -> Iterator[Chunk]:
         taken = shapely.union(taken, inner) if inner is not None else taken
     cut = geometry_to_lonlat(np.array(shapes, dtype=object))
     cut = shapely.set_precision(shapely.intersection(cut, land), 1e-8)
-    parts, owner = _areas(cut)
+    parts, owner = polygon_parts(cut)
     yield Chunk(
         parts,
         {
@@ -83,7 +83,7 @@ def _zones(province: Province) -> Iterator[Chunk]:
     )
 
 
-def _areas(shapes: GeometryArray) -> tuple[GeometryArray, list[int]]:
+def polygon_parts(shapes: GeometryArray) -> tuple[GeometryArray, list[int]]:
     """Polygon parts of any size that matters, and the shape each is from."""
     parts, owner = shapely.get_parts(shapes, return_index=True)
     parts, inner = shapely.get_parts(parts, return_index=True)

@@ -38,6 +38,9 @@ LAYERS = {
     "airport-plan": {
         "obstacle_limitation_surface": "surface_id surface_type elevation_m slope inner_edge name",
     },
+    "river-plan": {"river_management_range": "range_id name"},
+    "power-grid-plan": {"power_line_corridor": "line_id voltage name"},
+    "geohazard-plan": {"geohazard_prone_area": "area_id susceptibility name"},
     "current-landuse-survey": {
         "current_landuse": "parcel_id landuse_code code_scheme name declared_area_m2",
     },

@@ -56,6 +56,9 @@ def test_sites_in_town_touch_nothing_forbidden(small, site_id):
         "heritage_protection_scope",
         "highway",
         "obstacle_limitation_surface",
+        "river_management_range",
+        "power_line_corridor",
+        "geohazard_prone_area",
     ):
         assert _covered(small, layer_id, site_id) == 0, layer_id
     assert _covered(small, "urban_development_boundary", site_id) == pytest.approx(1)

@@ -107,6 +107,9 @@ def test_all_plans_of_the_contract_are_there(small):
         "nature-reserve-plan",
         "transport-plan",
         "airport-plan",
+        "river-plan",
+        "power-grid-plan",
+        "geohazard-plan",
         "current-landuse-survey",
     }
 

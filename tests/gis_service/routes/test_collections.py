@@ -18,7 +18,8 @@ LAYERS = {
     "planned_landuse", "detailed_plan_parcel", "forest_land", "nature_reserve",
     "drinking_water_protection_zone", "heritage_protection_scope",
     "heritage_construction_control_zone", "coastline", "sea_use_zone", "highway",
-    "obstacle_limitation_surface", "current_landuse", "county",
+    "obstacle_limitation_surface", "current_landuse", "county", "river_management_range",
+    "power_line_corridor", "geohazard_prone_area",
 }  # fmt: skip
 
 
