@@ -63,7 +63,7 @@ def multipolygon_wkb(coverage: bytes | shapely.Geometry | None) -> bytes | None:
         return None
     geometry = shapely.from_wkb(coverage) if isinstance(coverage, bytes) else coverage
     parts = [part for part in shapely.get_parts(geometry) if part.geom_type == "Polygon"]
-    stamped = shapely.set_srid(shapely.multipolygons(parts), STORAGE_SRID)
+    stamped = shapely.set_srid(shapely.MultiPolygon(parts), STORAGE_SRID)
     return bytes(shapely.to_wkb(stamped, include_srid=True))
 
 

@@ -110,8 +110,9 @@ def next_fid(connection: Connection, content_id: int) -> int:
     """The first fid that is free in the content, above all of its base."""
     highest = 0
     for part in parts(connection, content_id):
-        found = connection.execute(_on("highest_fid", part), {"content_id": part}).fetchone()
-        highest = max(highest, int(found[0]) if found else 0)
+        for statement in (_on("highest_fid", part), _SQL["highest_source_fid"]):
+            found = connection.execute(statement, {"content_id": part}).fetchone()
+            highest = max(highest, int(found[0]) if found else 0)
     return highest + 1
 
 

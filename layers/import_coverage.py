@@ -14,6 +14,8 @@ CoverageChoice = Literal["region", "features"]
 CoverageKind = Literal["region", "features", "given"]
 
 _LEAST_MARGIN_M: Final = 1.0
+_SLIVER_DEG2: Final = 1e-12
+"""About 0.01 m2: what the overlay leaves between equal edges; a refused row's box has 4 m2."""
 _LAST_LATITUDE: Final = 89.0
 """Towards the poles a metre is ever more degrees; boxes are not grown by more than here."""
 
@@ -88,6 +90,12 @@ def without_boxes(
         return whole
     boxes = _grown(refused_boxes, max(accuracy_m, _LEAST_MARGIN_M))
     return shapely.difference(whole, shapely.union_all(boxes))
+
+
+def without_slivers(holes: shapely.Geometry) -> shapely.Geometry:
+    """Those polygons of a difference that are no rests of the overlay."""
+    parts = shapely.get_parts(holes)
+    return shapely.union_all(parts[shapely.area(parts) > _SLIVER_DEG2])
 
 
 def _grown(boxes: Sequence[Box], margin_m: float) -> GeometryArray:

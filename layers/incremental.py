@@ -22,10 +22,11 @@ import shapely
 from layers import deltas, source_rows
 from layers.catalog import Catalog, Layer
 from layers.database import Connection, row, rows, statements
-from layers.errors import BadInput, NotFound
+from layers.errors import BadInput, Conflict, NotFound
+from layers.import_coverage import without_slivers
 from layers.import_issues import Issue
 from layers.import_job import KEPT_FILE, KNOWN_FILE, ImportJob, ReadResult
-from layers.import_report import Changes
+from layers.import_report import Changes, ImportReport
 from layers.text import Text
 
 _SQL: Final = statements("layers", "incremental.sql")
@@ -47,6 +48,8 @@ class Base:
     as_imported: bool
     """No row was edited since."""
     blocking_issues: int
+    has_open_edits: bool
+    """Features were edited one by one, and not checked since or with blocking findings."""
 
 
 def settings_sha256(job: ImportJob, catalog: Catalog, coverage: object) -> str:
@@ -87,6 +90,7 @@ def find_base(
             found["import_report"],
             found["as_imported"],
             found["blocking_issues"],
+            found["has_open_edits"],
         )
     )
 
@@ -102,6 +106,29 @@ def is_comparable(base: Base, settings: str, layer: Layer, coverage_kind: str) -
     # The boxes of rows that the base refused are cut out of what its features cover.
     followed = coverage_kind == "features" and layer.geometry == "polygon"
     return not (followed and base.report.get("refused"))
+
+
+def is_like(base: Base, report: ImportReport, layer: Layer, coverage_kind: str) -> bool:
+    """Whether rows of the base and of a file of changes went through the same checks.
+
+    Otherwise the two together are nothing that a later file could be compared with.
+    """
+    own: Mapping[str, Any] = report.to_json()["source"]
+    same = all(base.source.get(key) == own[key] for key in ("crs", "fields", *report.datum))
+    return same and is_comparable(base, report.settings, layer, coverage_kind)
+
+
+def says_the_same(base: Base, report: ImportReport) -> bool:
+    """Whether the base also says all that the report says besides the accepted rows.
+
+    A refused row changes no feature, yet its place is "no data" and the issue blocks.
+    """
+    return (
+        base.as_imported
+        and not report.refused
+        and not base.report.get("refused")
+        and dict(report.issue_counts) == dict(_counts(base))
+    )
 
 
 def _counts(base: Base) -> Mapping[str, int]:
@@ -194,11 +221,13 @@ def coverage_after(
 ) -> Any:
     """What features cover after the changes; rows that the import refused are still to be cut out.
 
-    What is gone is taken out; the neighbours that overlapped it still cover their own part.
+    What is gone is taken out; the neighbours that overlapped it still cover their own part. Where
+    features of the base lay and it had no data all the same, it had refused a row: that stays so,
+    and a base without data anywhere (rows refused that nobody can place) gets none.
     """
     found = row(connection, _SQL["coverage_of"], content_id=base.from_id)
     whole: Any = shapely.from_wkb(found["wkb"]) if found and found["wkb"] else shapely.Polygon()
-    if not job.union_features:
+    if not job.union_features or (found and found["feature_count"] and whole.is_empty):
         return whole
     statement = deltas.on_partitions(_SQL["around_changes"], job.content_id)
     values = {
@@ -208,9 +237,13 @@ def coverage_after(
         "first_fid": job.first_fid,
     }
     around = connection.execute(statement, values).fetchall()
-    went = shapely.union_all([shapely.from_wkb(wkb) for is_gone, wkb in around if is_gone])
-    stays = shapely.union_all([shapely.from_wkb(wkb) for is_gone, wkb in around if not is_gone])
-    covered: Any = shapely.union(shapely.difference(whole, went), stays)
+    went, come, stay = (
+        shapely.union_all([shapely.from_wkb(wkb) for kind, wkb in around if kind == wanted])
+        for wanted in ("gone", "come", "stay")
+    )
+    holes = without_slivers(shapely.difference(shapely.union(went, stay), whole))
+    filled = shapely.difference(shapely.union(come, stay), holes)
+    covered: Any = shapely.union(shapely.difference(whole, went), filled)
     return covered
 
 
@@ -222,6 +255,14 @@ def base_or_refuse(base: Base | None, layer: Layer) -> Base:
             "first.",
             f"图层 {layer.id} 没有可供变更的内容；请先导入完整文件。",
             code="no-base",
+        )
+    if base.has_open_edits:  # a check looks at edits of its own content only
+        raise Conflict(
+            f"Edits in the draft of {layer.id} are not checked or have blocking issues; settle "
+            "them first (gis-service drafts check).",
+            f"图层 {layer.id} 草稿中的编辑尚未检查或存在阻断性问题；请先处理"
+            "（gis-service drafts check）。",
+            code="edits-not-checked",
         )
     if "ids-generated" in _counts(base) or layer.id_attribute is None:
         raise BadInput(

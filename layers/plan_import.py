@@ -59,7 +59,9 @@ from layers.incremental import (
     coverage_after,
     find_base,
     is_comparable,
+    is_like,
     kept_issues,
+    says_the_same,
     settings_sha256,
     write_known,
 )
@@ -239,6 +241,12 @@ class _Import:
         report = replace(
             report_of(self.plan, job.layer, job.path, result, issues), settings=self.settings
         )
+        if (
+            base is not None
+            and job.changes_only
+            and not is_like(base, report, job.layer, self.kind)
+        ):
+            report = replace(report, settings="")
         if result.accepted == 0 and not (job.changes_only and self.delete_ids):
             contents.drop_content(self.connection, job.content_id)
             return report
@@ -268,7 +276,7 @@ class _Import:
                 if job.changes_only:
                     old = kept_issues(connection, content_id, base)
                     issues, report = [*issues, *old], with_issues(report, old)
-                if changes.is_nothing:
+                if changes.is_nothing and says_the_same(base, report):
                     return self._same(edition_id, content_id, base, report)
             self.progress("index", _INDEX_SHARE)
             report, found = self._finish(job, base, gone, report, result)

@@ -90,6 +90,11 @@ WHERE f.content_id = %(content_id)s
 ORDER BY f.fid DESC
 LIMIT 1
 
+-- name: highest_source_fid
+-- Fids of rows that are gone are not given again: their digests may still be there.
+SELECT coalesce(max(c.last_fid), 0) FROM library.source_chunk AS c
+WHERE c.content_id = %(content_id)s
+
 -- name: lowest_fid
 SELECT f.fid FROM {features} AS f
 WHERE f.content_id = %(content_id)s

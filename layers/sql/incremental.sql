@@ -7,7 +7,11 @@ SELECT
     c.source,
     c.import_report,
     c.blocking_issues,
-    coalesce(c.content_sha256 = c.import_report ->> 'content_sha256', false) AS as_imported
+    coalesce(c.content_sha256 = c.import_report ->> 'content_sha256', false) AS as_imported,
+    EXISTS (
+        SELECT FROM library.import_issue AS i
+        WHERE i.content_id = c.id AND i.code LIKE 'edit%%' AND i.severity = 'blocking'
+    ) AS has_open_edits
 FROM (
     SELECT el.content_id, 0 AS rank
     FROM library.edition AS e
@@ -48,7 +52,7 @@ WHERE
     AND n.fid >= %(first_fid)s
 
 -- name: coverage_of
-SELECT ST_AsBinary(c.coverage) AS wkb
+SELECT ST_AsBinary(c.coverage) AS wkb, c.feature_count
 FROM library.layer_content AS c
 WHERE c.id = %(content_id)s
 
@@ -60,20 +64,20 @@ WITH gone AS (
     WHERE f.content_id = %(from_id)s AND f.fid = ANY(%(fids)s::bigint [])
 )
 
-SELECT true AS is_gone, ST_AsBinary(g.geom) AS wkb
+SELECT 'gone' AS kind, ST_AsBinary(g.geom) AS wkb
 FROM gone AS g
 UNION ALL
-SELECT false AS is_gone, ST_AsBinary(n.geom) AS wkb
+SELECT 'come' AS kind, ST_AsBinary(n.geom) AS wkb
 FROM {features} AS n
 WHERE n.fid >= %(first_fid)s
 UNION ALL
-SELECT false AS is_gone, ST_AsBinary(b.geom) AS wkb
+SELECT 'stay' AS kind, ST_AsBinary(b.geom) AS wkb
 FROM (
     SELECT DISTINCT f.content_id, f.fid
     FROM gone AS g
     CROSS JOIN LATERAL (
         SELECT o.content_id, o.fid
-        FROM library.feature AS o
+        FROM stored_feature AS o
         WHERE o.content_id = ANY(%(parts)s::integer []) AND o.geom && g.geom
     ) AS f
     WHERE
@@ -83,7 +87,7 @@ FROM (
             WHERE h.content_id = %(from_id)s AND h.fid = f.fid
         )
 ) AS near
-INNER JOIN library.feature AS b ON b.content_id = near.content_id AND b.fid = near.fid
+INNER JOIN stored_feature AS b ON b.content_id = near.content_id AND b.fid = near.fid
 
 -- name: kept_issues
 -- A row of a whole content has its number for fid; a file's number in a delta names no row.

@@ -15,8 +15,9 @@ import shapely
 from layers.catalog import Catalog
 from layers.contents import build_pieces
 from layers.database import Connection
+from layers.deltas import put_feature
 from layers.editions import publish
-from layers.errors import BadInput, NotFound
+from layers.errors import BadInput, Conflict, NotFound
 from layers.import_report import ImportReport
 from layers.plan_import import import_file
 from layers.sandbox import Sandbox
@@ -325,3 +326,101 @@ def test_changes_without_a_base_or_with_unknown_ids_are_refused(
         run(path, changes_only=True, delete_ids=["P9999"])
     left = connection.execute("SELECT id FROM library.layer_content").fetchall()
     assert left == [(first.content,)]
+
+
+def test_a_row_refused_anew_is_no_data_though_no_other_row_changed(
+    run: Run, connection: Connection, tmp_path: Path
+) -> None:
+    rows = lattice(30)
+    first = run(write(tmp_path / "a.gpkg", rows))
+    bad = replace(bow_tie(rows[4]), id="N1")
+
+    report = run(write(tmp_path / "b.gpkg", [*rows, bad]))
+
+    area, blocking, _ = coverage(connection, report)
+    assert bad.shape is not None
+    assert not area.contains(bad.shape.centroid)
+    assert blocking == report.blocking == 1
+    assert report.content != first.content
+
+    mended = run(write(tmp_path / "c.gpkg", rows))
+
+    area, blocking, _ = coverage(connection, mended)
+    assert area.contains(bad.shape.centroid)
+    assert blocking == mended.blocking == 0
+
+
+def test_changes_on_an_edited_base_are_not_compared_with_later(
+    run: Run, connection: Connection, tmp_path: Path
+) -> None:
+    rows = lattice(100)
+    first = run(write(tmp_path / "a.gpkg", rows))
+    put_feature(connection, first.content or 0, "P0003", {"name": "x"}, square_of(rows[3], 0.5))
+    connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    path = write(tmp_path / "b.gpkg", [replace(rows[9], name="neu")])
+    with pytest.raises(Conflict, match="drafts check"):
+        run(path, changes_only=True)
+    connection.execute("DELETE FROM library.import_issue WHERE code = 'edits-not-checked'")
+    run(path, changes_only=True)
+    after = [*rows[:9], replace(rows[9], name="neu"), *rows[10:]]
+
+    report = run(write(tmp_path / "c.gpkg", after))
+
+    assert held(connection, report) == held(connection, run(tmp_path / "c.gpkg", full=True))
+
+
+def square_of(parcel: Parcel, share: float) -> shapely.Geometry:
+    shape = moved(parcel, share).shape
+    assert shape is not None
+    return shapely.set_precision(shape, 1e-8)
+
+
+def test_changes_with_other_settings_do_not_vouch_for_the_rows_of_the_base(
+    run: Run, tmp_path: Path
+) -> None:
+    rows = lattice(100)
+    run(write(tmp_path / "a.gpkg", rows))
+    narrow = {"region_bbox": (110.01, 17.6, 111.9, 20.7)}
+    run(write(tmp_path / "b.gpkg", [replace(rows[9], name="neu")]), changes_only=True, **narrow)
+    after = [*rows[:9], replace(rows[9], name="neu"), *rows[10:]]
+
+    quick = run(write(tmp_path / "c.gpkg", after), **narrow)
+
+    whole = run(tmp_path / "c.gpkg", full=True, **narrow)
+    assert whole.refused > 0
+    assert (quick.refused, quick.accepted) == (whole.refused, whole.accepted)
+
+
+def test_a_fid_that_is_taken_again_does_not_bring_an_old_row_back(
+    run: Run, connection: Connection, tmp_path: Path
+) -> None:
+    rows = lattice(100)
+    other, one = (replace(moved(rows[n], 0.5), id=f"N{n}") for n in (1, 2))
+    run(write(tmp_path / "a.gpkg", rows))
+    run(write(tmp_path / "b.gpkg", [*rows, one]))
+    run(write(tmp_path / "c.gpkg", rows[1:]))
+    run(write(tmp_path / "d.gpkg", [*rows[1:], other]))
+
+    report = run(write(tmp_path / "e.gpkg", [*rows[1:], other, one]))
+
+    assert {row[0] for row in held(connection, report)} == {p.id for p in [*rows[1:], other, one]}
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_changes_beside_a_refused_row_leave_its_place_without_data(
+    run: Run, connection: Connection, tmp_path: Path, lost: bool
+) -> None:
+    rows = lattice(100)
+    bad = replace(bow_tie(rows[50]), id="B1")
+    if lost:
+        bad = replace(bad, shape=None)
+    first = run(write(tmp_path / "a.gpkg", [*rows, bad]), LANDUSE)
+    place = rows[50].shape.centroid
+    assert not coverage(connection, first)[0].contains(place)
+
+    for step, number in enumerate((51, 50, 40)):
+        path = write(tmp_path / f"{step}.gpkg", [replace(rows[number], name="neu")])
+        report = run(path, LANDUSE, changes_only=True)
+        assert not coverage(connection, report)[0].contains(place), number
+    area = coverage(connection, report)[0]
+    assert area.contains(rows[70].shape.centroid) is not lost
