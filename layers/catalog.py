@@ -32,6 +32,7 @@ Maintenance = Literal[
 """Codes of ISO 19115 (MD_MaintenanceFrequencyCode)."""
 PlanKind = Literal["overall", "detailed", "special", "survey", "administrative"]
 
+_SAFE_LOADER: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _SECRECY_OF_ACCESS: Final[dict[AccessClass, Secrecy]] = {
     "open": "unclassified", "internal": "restricted", "restricted": "confidential",
 }  # fmt: skip
@@ -303,7 +304,7 @@ def load_catalog(config_dir: Path) -> Catalog:
     """Read ``layers``, ``codes`` and ``transformations``; ``BadConfiguration`` names the key."""
     plans = []
     for path in sorted((config_dir / "layers").glob("*.yml")):
-        plans.append(_read(path, Plan, yaml.safe_load(path.read_text("utf-8"))))
+        plans.append(_read(path, Plan, _yaml(path)))
     plans.sort(key=lambda plan: (plan.rank, plan.id))
     code_lists = [_read_code_list(path) for path in sorted((config_dir / "codes").glob("*.csv"))]
     try:
@@ -316,12 +317,15 @@ def load_catalog(config_dir: Path) -> Catalog:
         raise _configuration_error(config_dir / "layers", error) from error
 
 
+def _yaml(path: Path) -> Any:
+    """Read by libyaml where it is there: thirty files take 0.05 s instead of half a second."""
+    return yaml.load(path.read_text("utf-8"), Loader=_SAFE_LOADER)
+
+
 def _read_transformations(folder: Path) -> tuple[Transformation, ...]:
     found: list[Transformation] = []
     for path in sorted(folder.glob("*.yml")):
-        one = check_transformation(
-            _read(path, Transformation, yaml.safe_load(path.read_text("utf-8")))
-        )
+        one = check_transformation(_read(path, Transformation, _yaml(path)))
         if any(other.id == one.id for other in found):
             raise BadConfiguration(
                 f"{path.name}: the transformation {one.id} is registered twice.",
