@@ -9,7 +9,7 @@ import, row by row.
 import datetime
 import hashlib
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -21,9 +21,10 @@ import shapely
 
 from layers import deltas, source_rows
 from layers.catalog import Catalog, Layer
+from layers.coverage_change import covered_after
+from layers.crs import GeometryArray
 from layers.database import Connection, row, rows, statements
 from layers.errors import BadInput, Conflict, NotFound
-from layers.import_coverage import without_slivers
 from layers.import_issues import Issue
 from layers.import_job import KEPT_FILE, KNOWN_FILE, ImportJob, ReadResult
 from layers.import_report import Changes, ImportReport
@@ -158,26 +159,28 @@ def apply(
     content_id, first_fid = job.content_id, job.first_fid or 0
     with np.load(job.job_dir / KEPT_FILE) as saved:
         kept, ids = saved["kept"], saved["ids"].tolist()
-    before = _fids(connection, base.from_id)
     if job.changes_only:
+        before = _count(connection, base.from_id)
         named = [*ids, *removed_ids]
         gone = np.setdiff1d(_fids_of_ids(connection, base.from_id, named), kept)
         if removed_ids:
             _refuse_unknown(connection, base.from_id, removed_ids)
     else:
-        gone = np.setdiff1d(before, kept)
+        fids = source_rows.fids_of(connection, base.from_id)
+        before, gone = len(fids), np.setdiff1d(fids, kept)
     own = result.accepted - result.unchanged
     changed = _count_changed(connection, content_id, base.from_id, gone, first_fid)
     deltas.hide(connection, content_id, gone.tolist())
     changes = Changes(
         base=base.from_id, added=own - changed, changed=changed, removed=len(gone) - changed,
-        unchanged=len(before) - len(gone),
+        unchanged=before - len(gone),
     )  # fmt: skip
     return changes, gone
 
 
-def _fids(connection: Connection, content_id: int) -> npt.NDArray[np.int64]:
-    return source_rows.fids_of(connection, content_id)
+def _count(connection: Connection, content_id: int) -> int:
+    found = row(connection, _SQL["count_of"], content_id=content_id)
+    return int(found["feature_count"]) if found else 0
 
 
 def _fids_of_ids(
@@ -221,30 +224,31 @@ def coverage_after(
 ) -> Any:
     """What features cover after the changes; rows that the import refused are still to be cut out.
 
-    What is gone is taken out; the neighbours that overlapped it still cover their own part. Where
-    features of the base lay and it had no data all the same, it had refused a row: that stays so,
-    and a base without data anywhere (rows refused that nobody can place) gets none.
+    A base without data anywhere (rows refused that nobody can place) gets none.
     """
     found = row(connection, _SQL["coverage_of"], content_id=base.from_id)
     whole: Any = shapely.from_wkb(found["wkb"]) if found and found["wkb"] else shapely.Polygon()
     if not job.union_features or (found and found["feature_count"] and whole.is_empty):
         return whole
-    statement = deltas.on_partitions(_SQL["around_changes"], job.content_id)
     values = {
         "from_id": base.from_id,
         "parts": list(deltas.parts(connection, base.from_id)),
         "fids": gone.tolist(),
         "first_fid": job.first_fid,
     }
-    around = connection.execute(statement, values).fetchall()
-    went, come, stay = (
-        shapely.union_all([shapely.from_wkb(wkb) for kind, wkb in around if kind == wanted])
-        for wanted in ("gone", "come", "stay")
-    )
-    holes = without_slivers(shapely.difference(shapely.union(went, stay), whole))
-    filled = shapely.difference(shapely.union(come, stay), holes)
-    covered: Any = shapely.union(shapely.difference(whole, went), filled)
-    return covered
+
+    def near(places: GeometryArray) -> GeometryArray:
+        wkb = shapely.to_wkb(places).tolist()
+        return _shapes(connection.execute(_SQL["near_places"], {**values, "places": wkb}))
+
+    went = _shapes(connection.execute(_SQL["gone"], values))
+    come = deltas.on_partitions(_SQL["come"], job.content_id)
+    return covered_after(whole, went, _shapes(connection.execute(come, values)), near)
+
+
+def _shapes(found: Iterable[tuple[bytes]]) -> GeometryArray:
+    shapes: GeometryArray = shapely.from_wkb(np.array([wkb for (wkb,) in found], dtype=object))
+    return shapes
 
 
 def base_or_refuse(base: Base | None, layer: Layer) -> Base:

@@ -103,10 +103,15 @@ LIMIT 1
 
 -- name: twice
 -- Feature ids of the delta that a row of the base has, too.
+-- One index look-up a row: a join would read the whole base.
 SELECT f.feature_id
 FROM {features} AS f
-INNER JOIN {base_features} AS b
-    ON b.content_id = %(base_id)s AND b.feature_id = f.feature_id
+CROSS JOIN LATERAL (
+    SELECT o.fid
+    FROM {base_features} AS o
+    WHERE o.content_id = %(base_id)s AND o.feature_id = f.feature_id
+    OFFSET 0
+) AS b
 WHERE NOT EXISTS (
     SELECT FROM library.hidden_feature AS h
     WHERE h.content_id = %(content_id)s AND h.fid = b.fid

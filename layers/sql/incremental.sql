@@ -56,32 +56,33 @@ SELECT ST_AsBinary(c.coverage) AS wkb, c.feature_count
 FROM library.layer_content AS c
 WHERE c.id = %(content_id)s
 
--- name: around_changes
--- What went, what came, and what stayed beside what went.
-WITH gone AS (
-    SELECT f.fid, f.geom
-    FROM feature AS f
-    WHERE f.content_id = %(from_id)s AND f.fid = ANY(%(fids)s::bigint [])
-)
+-- name: count_of
+SELECT c.feature_count FROM library.layer_content AS c WHERE c.id = %(content_id)s
 
-SELECT 'gone' AS kind, ST_AsBinary(g.geom) AS wkb
-FROM gone AS g
-UNION ALL
-SELECT 'come' AS kind, ST_AsBinary(n.geom) AS wkb
-FROM {features} AS n
-WHERE n.fid >= %(first_fid)s
-UNION ALL
-SELECT 'stay' AS kind, ST_AsBinary(b.geom) AS wkb
+-- name: gone
+SELECT ST_AsBinary(f.geom) AS wkb
+FROM feature AS f
+WHERE f.content_id = %(from_id)s AND f.fid = ANY(%(fids)s::bigint [])
+
+-- name: come
+SELECT ST_AsBinary(n.geom) AS wkb FROM {features} AS n WHERE n.fid >= %(first_fid)s
+
+-- name: near_places
+-- What stays beside places that changed: one index look-up a place.
+SELECT ST_AsBinary(b.geom) AS wkb
 FROM (
     SELECT DISTINCT f.content_id, f.fid
-    FROM gone AS g
+    FROM unnest(%(places)s::bytea []) AS place (wkb)
     CROSS JOIN LATERAL (
         SELECT o.content_id, o.fid
         FROM stored_feature AS o
-        WHERE o.content_id = ANY(%(parts)s::integer []) AND o.geom && g.geom
+        WHERE
+            o.content_id = ANY(%(parts)s::integer [])
+            AND o.geom && ST_GeomFromWKB(place.wkb, 4490)
+        OFFSET 0
     ) AS f
     WHERE
-        NOT EXISTS (SELECT FROM gone AS same WHERE same.fid = f.fid)
+        f.fid <> ALL(%(fids)s::bigint [])
         AND NOT EXISTS (
             SELECT FROM library.hidden_feature AS h
             WHERE h.content_id = %(from_id)s AND h.fid = f.fid
