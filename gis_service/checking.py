@@ -26,7 +26,7 @@ from layers.errors import LimitExceeded, NotFound
 from layers.features import Candidate, candidates, coverage_near
 from layers.text import Text
 from planning_rules.overlay import TargetFeature, TargetLayer
-from planning_rules.report import COUNTY, CURRENT_USE, build_report
+from planning_rules.report import COUNTY, CURRENT_USE, build_report_by_text
 from planning_rules.rule_set import RuleSet
 from planning_rules.submission import Submission, read_submission
 from planning_rules.submission_file import FileRequest, read_submission_file
@@ -127,10 +127,10 @@ def _judge(
     created: str,
 ) -> dict[str, Any]:
     report: dict[str, Any] = library.sandbox.run(
-        partial(build_report, report_id=report_id, created=created),
+        partial(build_report_by_text, report_id=report_id, created=created),
         submission,
         targets,
-        rule_set,
+        rule_set.canonical_text,
         as_of,
         deadline_s=library.config.limits.check_deadline_s,
     )

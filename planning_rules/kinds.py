@@ -48,8 +48,14 @@ class Case:
         text = self.rule.target.filter
         if text is None:
             return {feature.fid: True for feature in self.overlay.features}
-        condition = parse_condition(text)
-        return {f.fid: holds(condition, f.attributes) for f in self.overlay.features}
+        key = ("selected", text)
+        if key not in self.overlay.memory:
+            condition = parse_condition(text)
+            self.overlay.memory[key] = {
+                f.fid: holds(condition, f.attributes) for f in self.overlay.features
+            }
+        found: dict[int, bool | None] = self.overlay.memory[key]
+        return found
 
     def measure(self, *, together: bool = True) -> Measured:
         """What the site shares with the selected features; measured once for equal questions."""

@@ -9,7 +9,7 @@ rounded to 0.01, and no clock is read.
 import hashlib
 from collections.abc import Mapping
 from datetime import date
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -25,7 +25,7 @@ from planning_rules.engine import Bench, judge
 from planning_rules.finding import Finding, text_json, worst
 from planning_rules.land_take import land_take
 from planning_rules.overlay import LayerOverlay, TargetLayer
-from planning_rules.rule_set import RuleSet
+from planning_rules.rule_set import RuleSet, rule_set_of
 from planning_rules.submission import Submission
 from planning_rules.width import narrower_than
 
@@ -73,6 +73,30 @@ _NOTHING_CHECKED: Final = Text(
     zh="无法判定：没有任何规则适用于该项目和核查日期，未作核查",
     en="Undetermined: no rule applies to this project on this day, so nothing was checked",
 )
+
+
+def build_report_by_text(
+    submission: Submission,
+    targets: Mapping[str, TargetLayer],
+    rules: str,
+    as_of: date,
+    *,
+    report_id: str,
+    created: str,
+) -> dict[str, Any]:
+    """``build_report`` with the rules as canonical text, read once a process.
+
+    A rule set of 35 rules as objects takes 2.5 ms to hand to a child, at every check; its text
+    next to nothing.
+    """
+    return build_report(
+        submission, targets, _rules_of(rules), as_of, report_id=report_id, created=created
+    )
+
+
+@lru_cache(maxsize=4)
+def _rules_of(canonical_text: str) -> RuleSet:
+    return rule_set_of(canonical_text)
 
 
 def build_report(
