@@ -93,6 +93,7 @@ def test_attributes_of_submissions(shipped: RuleSet) -> None:
         ("land_taken = TRUE", "unknown-attribute"),
         ("project_level = 'galactic'", "unknown-value"),
         ("land_take = 'yes'", "wrong-type"),
+        ("limited_activity_code = TRUE", "wrong-type"),
     ):
         subject = rule.subject.model_copy(update={"when": when})
         changed = rule.model_copy(update={"subject": subject, "exemptions": ()})
@@ -127,6 +128,18 @@ def test_conditions_out_of_reach(
     rules = rule_set(OVERLAP, subject={"when": when}, exemptions=stated)
     found = codes(lint(rules, None, None, DAY), "error") - {"unknown-attribute"}
     assert found == ({expected} if expected else set())
+
+
+def test_why_an_exemption_is_out_of_reach(rule_set: MakeSet) -> None:
+    stated = [
+        {"id": "e", "when": "a = FALSE", "outcome": "pass"},
+        {"id": "f", "when": "b = 1", "outcome": "pass"},
+        {"id": "g", "when": "b = 1 AND c = 2", "outcome": "pass"},
+    ]
+    rules = rule_set(OVERLAP, subject={"when": "a = TRUE"}, exemptions=stated)
+    faults = lint(rules, None, None, DAY)
+    texts = [f.text.en for f in faults if f.code == "unreachable-exemption"]
+    assert ["'e' contradicts" in texts[0], "'g' is covered" in texts[1]] == [True, True]
 
 
 def test_a_filter_that_selects_nothing(rule_set: MakeSet) -> None:
@@ -170,6 +183,10 @@ def test_succession(rule_set: MakeSet, first: str, code: str | None) -> None:
         OVERLAP, valid={"from": "2020-01-01", "to": "2026-08-14"}, superseded_by="T-RULE-2"
     )
     assert "missing-successor" in codes(lint(old, None, None, DAY))
+    own = rule_set(
+        OVERLAP, valid={"from": "2020-01-01", "to": "2026-08-14"}, superseded_by="T-RULE-1"
+    )
+    assert "missing-successor" in codes(lint(own, None, None, DAY))
     both = second(old, valid={"from": first}, superseded_by=None)
     found = codes(lint(both, None, None, DAY)) - {"unverified-basis"}
     assert found == ({code} if code else set())
