@@ -58,7 +58,7 @@ def site(path: Path, geometry: shapely.Geometry, **properties: Any) -> Path:
 @pytest.mark.parametrize(
     "command",
     ["serve", "demo", "plans list", "plans show", "import", "publish", "withdraw", "check",
-     "rules lint", "rules test", "rules show"],
+     "rules lint", "rules test", "rules show", "rules schema", "rules preview"],
 )  # fmt: skip
 def test_every_command_has_help_with_an_example(command: str) -> None:
     done = subprocess.run(
