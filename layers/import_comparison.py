@@ -1,14 +1,14 @@
 """A new content against the one that it will replace: is it shifted, did it shrink."""
 
 import datetime
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import numpy as np
-from psycopg.rows import dict_row
 
 from layers import editions
 from layers.crs_diagnosis import Shift, find_shift
-from layers.database import Connection, statements
+from layers.database import Connection, row, statements
 from layers.import_issues import Issue
 from layers.import_report import Comparison, ImportReport, shift_issue, shrunk_issue
 
@@ -30,19 +30,33 @@ def against_force(
             break
     else:
         return []
-    shift = _shift(connection, content_id, in_force.content_id)
-    shrunk = shrunk_issue(_compare(connection, report, content_id, in_force.content_id))
-    found = (shift_issue(shift) if shift is not None else None, shrunk)
-    return [issue for issue in found if issue is not None]
+    before = in_force.content_id
+    relation = _relation(connection, content_id, before)
+    shift = None if relation and relation["mostly_same"] else _shift(connection, content_id, before)
+    found = _compared(connection, content_id, before, by_changes=relation is not None)
+    shrunk = shrunk_issue(_comparison(report, found))
+    issues = (shift_issue(shift) if shift is not None else None, shrunk)
+    return [issue for issue in issues if issue is not None]
 
 
-def _compare(
-    connection: Connection, report: ImportReport, content_id: int, before: int
-) -> Comparison:
-    with connection.cursor(row_factory=dict_row) as cursor:
-        (found,) = cursor.execute(
-            _SQL["compare_contents"], {"content_id": before, "new_id": content_id}
-        ).fetchall()
+def _relation(connection: Connection, content_id: int, before: int) -> dict[str, Any] | None:
+    """How two contents with the same base differ; None where they have not."""
+    return row(connection, _SQL["relation"], content_id=before, new_id=content_id)
+
+
+def _compared(
+    connection: Connection, content_id: int, before: int, *, by_changes: bool
+) -> dict[str, Any]:
+    """Sums of both contents: from those kept of the base and the changes, else by reading all."""
+    values = {"content_id": before, "new_id": content_id}
+    if by_changes:
+        found = row(connection, _SQL["compare_by_changes"], **values)
+        if found is not None:
+            return found
+    return row(connection, _SQL["compare_contents"], **values) or {}
+
+
+def _comparison(report: ImportReport, found: Mapping[str, Any]) -> Comparison:
     counts = found["issue_counts"]
     # Row numbers are no names: other rows carry the same ones in the next file. A content that
     # was not imported (the demo) says nothing about its ids.

@@ -70,6 +70,9 @@ class ReadResult:
     issue_counts: dict[str, int] = field(default_factory=dict)
     refused_boxes: list[Box] = field(default_factory=list)
     features_union: bytes | None = None
+    area_m2: float = 0.0
+    length_deg: float = 0.0
+    """Sums over the rows that were written; lengths are of lines."""
     unchanged: int = 0
     """Rows that the base holds as they are; they are accepted and not loaded again."""
     fields: str = ""

@@ -282,7 +282,7 @@ class _Import:
             report, found = self._finish(job, base, gone, report, result)
             report = replace(report, edition=edition_id)
             _copy_issues(connection, content_id, [*issues, *found])
-            report = _keep_findings(connection, report)
+            report = _keep_findings(connection, report, result if base is None else None)
             editions.put_layer(connection, edition_id, report.layer, content_id)
             if self.witness is not None:
                 self.witness.record(report)
@@ -370,13 +370,17 @@ def _copied_beside(connection: Connection, file: Path) -> Iterator[Callable[[], 
         yield copied.result
 
 
-def _keep_findings(connection: Connection, report: ImportReport) -> ImportReport:
+def _keep_findings(
+    connection: Connection, report: ImportReport, whole: ReadResult | None
+) -> ImportReport:
+    sums = {"area_m2": whole.area_m2, "length_deg": whole.length_deg} if whole else None
     found = connection.execute(
         _SQL["keep_findings"],
         {
             "content_id": report.content,
             "import_report": Jsonb(report.to_json()),
             "blocking_issues": report.blocking,
+            "sums": Jsonb({"sums": sums} if sums else {}),
         },
     ).fetchone()
     return replace(report, content_sha256=str(found[0])) if found else report

@@ -241,6 +241,9 @@ class RowReader:
             fids = np.arange(self.next_fid, self.next_fid + len(kept))
             self.next_fid += len(kept)
         geometries = found.checked.stored[kept]
+        self.result.area_m2 += float(np.nansum(found.checked.areas_m2[kept]))
+        if self.job.layer.geometry == "line":
+            self.result.length_deg += float(shapely.length(geometries).sum())
         places = kept.tolist()
         all_kept = len(kept) == len(found.ids)
         texts = list(attribute_rows(found.attributes, len(found.ids)))
