@@ -4,7 +4,8 @@ A delta's are derived from its base's and from what differs, so that they cost b
 """
 
 import hashlib
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 import shapely
 from psycopg import sql
@@ -14,6 +15,7 @@ from layers.catalog import Layer
 from layers.crs import STORAGE_SRID
 from layers.database import Connection, rows, statements
 from layers.feature_rows import Fingerprint
+from layers.import_coverage import without_slivers
 
 _SQL: Final = statements("layers", "content_measures.sql")
 
@@ -68,29 +70,77 @@ def multipolygon_wkb(coverage: bytes | shapely.Geometry | None) -> bytes | None:
 
 
 def delta_coverage(
-    connection: Connection, content_id: int, base_id: int, layer: Layer
+    connection: Connection,
+    content_id: int,
+    base_id: int,
+    layer: Layer,
+    *,
+    edits_only: bool = False,
 ) -> shapely.Geometry | None:
     """Where a delta has data when nobody says so; None = as it is (that of what it came from).
 
     It follows the features in layers whose coverage they make: without the deleted ones, with the
-    new ones. Holes that an import left (refused rows) stay holes until a feature fills them.
+    new ones. Holes that an import left (refused rows) stay holes until a new feature fills them: a
+    feature that overlapped one and is stored anew says nothing about what was refused there.
+    With ``edits_only`` own rows that nobody edited fill nothing either.
     """
     if layer.coverage != "features" or layer.geometry != "polygon":
         return None
+    base, own, base_count, _ = _coverages(connection, content_id, base_id)
+    if shapely.is_empty(own) and shapely.is_empty(base) and base_count:
+        return None  # rows were refused that may lie anywhere
+    values = {"content_id": content_id, "base_id": base_id, "edits_only": edits_only}
+    shapes = _unions(connection, _on("changed_geometries", content_id, base_id), values)
+    gone, changed, new = shapes("gone"), shapes("changed"), shapes("new")
+    holes = without_slivers(
+        shapely.union(shapely.difference(gone, base), shapely.difference(shapes("before"), own))
+    )
+    filled = shapely.union(shapely.difference(changed, holes), new)
+    features = shapely.union_all([shapely.difference(base, gone), changed, new, shapes("kept")])
+    return shapely.intersection(features, shapely.union(own, filled))
+
+
+def edited_coverage(
+    connection: Connection, content_id: int, layer: Layer
+) -> shapely.Geometry | None:
+    """The same for a whole content that is edited in place: only what edits touched is looked at.
+
+    Where its import refused rows, a place without data that an edited feature had stays so.
+    """
+    if layer.coverage != "features" or layer.geometry != "polygon":
+        return None
+    _, own, _, refused = _coverages(connection, content_id, None)
+    if shapely.is_empty(own) and refused:
+        return None
+    shapes = _unions(connection, _on("edited_geometries", content_id), {"content_id": content_id})
+    ever = shapes("ever")
+    here = shapely.intersection(shapes("now"), ever)
+    if refused:
+        holes = without_slivers(shapely.difference(shapes("before"), own))
+        here = shapely.difference(here, holes)
+    return shapely.union(shapely.difference(own, ever), here)
+
+
+def _coverages(
+    connection: Connection, content_id: int, base_id: int | None
+) -> tuple[shapely.Geometry, shapely.Geometry, int, int]:
+    """Coverage of the base and of the content itself, rows of the base, rows refused at import."""
     found = connection.execute(
         _SQL["coverages"], {"content_id": content_id, "base_id": base_id}
     ).fetchone()
-    base, own = (
-        shapely.from_wkb(wkb) if wkb else shapely.Polygon() for wkb in found or (None,) * 2
+    base, own, base_count, refused = found or (None,) * 4
+    first, second = (
+        shapely.Polygon() if wkb is None else shapely.from_wkb(bytes(wkb)) for wkb in (base, own)
     )
-    changed = connection.execute(
-        _on("changed_geometries", content_id, base_id),
-        {"content_id": content_id, "base_id": base_id},
-    ).fetchall()
-    gone = shapely.union_all([shapely.from_wkb(wkb) for is_new, wkb in changed if not is_new])
-    come = shapely.union_all([shapely.from_wkb(wkb) for is_new, wkb in changed if is_new])
-    features = shapely.union(shapely.difference(base, gone), come)
-    return shapely.intersection(features, shapely.union(own, come))
+    return first, second, int(base_count or 0), int(refused or 0)
+
+
+def _unions(
+    connection: Connection, statement: sql.Composed, values: Mapping[str, Any]
+) -> Callable[[str], shapely.Geometry]:
+    """Gives the union of the shapes of each kind that a statement names."""
+    found = connection.execute(statement, values).fetchall()
+    return lambda kind: shapely.union_all([shapely.from_wkb(wkb) for k, wkb in found if k == kind])
 
 
 def cut_coverage(connection: Connection, content_id: int) -> None:
@@ -104,7 +154,9 @@ def settle(connection: Connection, content_id: int, base_id: int | None, layer: 
     """Measure a draft's content anew after its rows were changed one by one."""
     count, extent = count_and_extent(connection, content_id, base_id)
     covered = (
-        delta_coverage(connection, content_id, base_id, layer) if base_id is not None else None
+        edited_coverage(connection, content_id, layer)
+        if base_id is None
+        else delta_coverage(connection, content_id, base_id, layer, edits_only=True)
     )
     connection.execute(
         _SQL["settle"],

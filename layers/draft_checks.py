@@ -202,7 +202,7 @@ def _check_content(
     content_id, layer = one["content_id"], catalog.layer(one["layer_id"])
     row(connection, _SQL["lock_content"], content_id=content_id)
     issues: list[tuple[str, Issue]] = []
-    after = ""
+    after: str | None = None
     while batch := rows(
         connection, _SQL["edited_rows"], content_id=content_id, after=after, most=_BATCH
     ):

@@ -128,7 +128,10 @@ def open_plan_draft(
 def _stand_on(connection: Connection, edition_id: int, layer: Layer, content_id: int) -> None:
     """Let the draft's layer be a delta of a content that cannot change itself."""
     delta = contents.create_delta(connection, content_id, source={"edited": True})
-    contents.finish_content(connection, delta)
+    found = row(connection, _SQL["coverage"], content_id=content_id)
+    covered = bytes(found["wkb"]) if found and found["wkb"] else shapely.MultiPolygon()
+    # Nothing differs yet: what the first content says about data holds, with its holes.
+    contents.finish_content(connection, delta, coverage=covered)
     put_layer(connection, edition_id, layer.id, delta)
     contents.release_content(connection, delta)
 

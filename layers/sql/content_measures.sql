@@ -45,17 +45,84 @@ SELECT
     (SELECT ST_AsBinary(c.coverage) FROM library.layer_content AS c WHERE c.id = %(base_id)s)
         AS base,
     (SELECT ST_AsBinary(c.coverage) FROM library.layer_content AS c WHERE c.id = %(content_id)s)
-        AS own
+        AS own,
+    (SELECT c.feature_count FROM library.layer_content AS c WHERE c.id = %(base_id)s)
+        AS base_count,
+    (
+        SELECT coalesce((c.import_report ->> 'refused')::bigint, 0)
+        FROM library.layer_content AS c WHERE c.id = %(content_id)s
+    ) AS refused
 
 -- name: changed_geometries
--- What a delta took away and what it brought.
-SELECT false AS is_new, ST_AsBinary(f.geom) AS wkb
+-- What a delta took away ('gone') and what it brought: in the place of a row that was there
+-- ('changed') or not ('new'). Own rows that a draft began with and nobody edited are 'kept'.
+SELECT 'gone' AS kind, ST_AsBinary(f.geom) AS wkb
 FROM library.hidden_feature AS h
 INNER JOIN {base_features} AS f ON f.content_id = %(base_id)s AND f.fid = h.fid
 WHERE h.content_id = %(content_id)s
 UNION ALL
-SELECT true AS is_new, ST_AsBinary(f.geom) AS wkb
+SELECT
+    CASE
+        WHEN %(edits_only)s AND NOT EXISTS (
+            SELECT FROM library.feature_history AS e
+            WHERE e.content_id = %(content_id)s AND e.feature_id = f.feature_id
+        ) THEN 'kept'
+        WHEN EXISTS (
+            SELECT FROM {base_features} AS b
+            WHERE b.content_id = %(base_id)s AND b.feature_id = f.feature_id
+        ) OR EXISTS (
+            SELECT FROM library.feature_history AS e
+            WHERE
+                e.content_id = %(content_id)s AND e.feature_id = f.feature_id
+                AND e.version = 1 AND e.geom_before IS NOT NULL
+        ) THEN 'changed'
+        ELSE 'new'
+    END AS kind,
+    ST_AsBinary(f.geom) AS wkb
 FROM {features} AS f
+UNION ALL
+-- What edited rows were that are not of the base as it has them.
+SELECT 'before' AS kind, ST_AsBinary(e.geom_before) AS wkb
+FROM library.feature_history AS e
+WHERE
+    e.content_id = %(content_id)s AND e.version = 1 AND e.geom_before IS NOT NULL
+    AND NOT EXISTS (
+        SELECT FROM {base_features} AS b
+        WHERE
+            b.content_id = %(base_id)s AND b.feature_id = e.feature_id
+            AND ST_AsBinary(b.geom) = ST_AsBinary(e.geom_before)
+            AND b.attributes = e.attributes_before
+    )
+
+-- name: edited_geometries
+-- Of a whole content that is edited: all that edited features ever were in it, what they were at
+-- first, and what lies there now.
+WITH edits AS (
+    SELECT e.version, e.geom_before, e.geom_after
+    FROM library.feature_history AS e
+    WHERE e.content_id = %(content_id)s
+)
+
+SELECT 'ever' AS kind, ST_AsBinary(e.geom_before) AS wkb
+FROM edits AS e WHERE e.geom_before IS NOT NULL
+UNION ALL
+SELECT 'ever' AS kind, ST_AsBinary(e.geom_after) AS wkb
+FROM edits AS e WHERE e.geom_after IS NOT NULL
+UNION ALL
+SELECT 'before' AS kind, ST_AsBinary(e.geom_before) AS wkb
+FROM edits AS e WHERE e.version = 1 AND e.geom_before IS NOT NULL
+UNION ALL
+SELECT 'now' AS kind, ST_AsBinary(f.geom) AS wkb
+FROM (
+    SELECT DISTINCT o.fid
+    FROM edits AS e
+    CROSS JOIN LATERAL (
+        SELECT r.fid FROM {features} AS r WHERE r.geom && e.geom_before
+        UNION ALL
+        SELECT r.fid FROM {features} AS r WHERE r.geom && e.geom_after
+    ) AS o
+) AS near
+INNER JOIN {features} AS f ON f.content_id = %(content_id)s AND f.fid = near.fid
 
 -- name: drop_coverage
 DELETE FROM {coverage} WHERE content_id = %(content_id)s

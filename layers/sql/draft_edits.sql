@@ -78,6 +78,9 @@ INNER JOIN library.layer_content AS c ON c.id = el.content_id
 WHERE el.edition_id = %(edition_id)s
 ORDER BY c.layer_id
 
+-- name: coverage
+SELECT ST_AsBinary(c.coverage) AS wkb FROM library.layer_content AS c WHERE c.id = %(content_id)s
+
 -- name: remove_layer
 DELETE FROM library.edition_layer
 WHERE edition_id = %(edition_id)s AND layer_id = %(layer_id)s
@@ -151,7 +154,7 @@ FROM feature AS f
 WHERE
     f.content_id = %(content_id)s
     AND f.part_id = %(content_id)s
-    AND f.feature_id > %(after)s
+    AND (%(after)s::text IS NULL OR f.feature_id > %(after)s)
     AND EXISTS (
         SELECT FROM library.feature_history AS h
         WHERE h.content_id = %(content_id)s AND h.feature_id = f.feature_id

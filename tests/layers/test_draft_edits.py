@@ -13,7 +13,14 @@ from psycopg import errors as pg
 from pyproj import Geod
 
 from layers.catalog import Catalog
-from layers.contents import create_content, finish_content, load_arrays
+from layers.contents import (
+    build_pieces,
+    create_content,
+    create_delta,
+    finish_content,
+    hide,
+    load_arrays,
+)
 from layers.database import Connection, connect
 from layers.draft_checks import check_draft
 from layers.draft_edits import (
@@ -551,3 +558,92 @@ def test_a_layer_that_is_not_open_is_edited_alike(
     publish(connection, PLAN)
     open_rows = connection.execute("SELECT count(*) FROM library.feature").fetchone()
     assert open_rows == (0,)
+
+
+HOLE = shapely.box(110.003, 19.003, 110.006, 19.006)
+
+
+def covered(connection: Connection, draft: DraftLayer) -> shapely.Geometry:
+    build_pieces(connection, draft.content_id)
+    found = connection.execute(
+        "SELECT ST_AsBinary(coverage) FROM library.layer_content WHERE id = %s",
+        (draft.content_id,),
+    ).fetchone()
+    assert found is not None
+    return shapely.from_wkb(found[0])
+
+
+def with_hole(connection: Connection, refused: int) -> int:
+    """Ten parcels of which the first overlaps the place of a row that was refused."""
+    content = create_content(connection, LAYER)
+    load_arrays(connection, content, [box(n) for n in range(10)],
+                {"landuse_code": ["0101"] * 10}, 1, feature_ids=[f"P{n}" for n in range(10)],
+                )  # fmt: skip
+    area = shapely.union_all([box(n) for n in range(10)]).difference(HOLE)
+    finish_content(connection, content, coverage=area, import_report={"refused": refused})
+    return content
+
+
+@pytest.fixture(params=["whole", "delta", "delta of a delta"])
+def holed(request: pytest.FixtureRequest, connection: Connection, catalog: Catalog) -> DraftLayer:
+    content = with_hole(connection, 1)
+    edition = open_draft(connection, PLAN, valid_from=DAY)
+    if request.param == "delta of a delta":
+        base, area = content, shapely.union_all([box(n) for n in range(10)])
+        connection.execute(
+            "UPDATE library.layer_content SET coverage = ST_GeomFromText(%s, 4490)"
+            " WHERE id = %s", (shapely.multipolygons(list(area.geoms)).wkt, base),
+        )  # fmt: skip
+        content = create_delta(connection, base)
+        hide(connection, content, [1])
+        load_arrays(connection, content, [box(0)], {"landuse_code": ["0102"]}, 11,
+                    feature_ids=["P0"])  # fmt: skip
+        finish_content(connection, content, coverage=area.difference(HOLE))
+    put_layer(connection, edition, LAYER, content)
+    if request.param != "whole":
+        publish(connection, PLAN, edition)
+    open_plan_draft(connection, catalog, PLAN, region=REGION, valid_from=LATER)
+    return draft_layer(connection, LAYER)
+
+
+def test_a_refused_rows_place_stays_without_data_in_a_draft(
+    connection: Connection, catalog: Catalog, sandbox: Sandbox, holed: DraftLayer
+) -> None:
+    place = HOLE.centroid
+    assert not covered(connection, holed).contains(place)
+
+    for code in ("0102", "0103"):
+        update_feature(
+            connection, sandbox, catalog, holed, "P0", ANN, attributes={"landuse_code": code}
+        )
+        area = covered(connection, holed)
+        assert not area.contains(place)
+        assert area.contains(box(0, 0.002).centroid)
+
+    create_feature(
+        connection, sandbox, catalog, holed, {"landuse_code": "0101"}, box(20), ANN,
+        feature_id="N1",
+    )  # fmt: skip
+    delete_feature(connection, holed, "P5", ANN)
+    area = covered(connection, holed)
+    assert area.contains(box(20).centroid)
+    assert not area.contains(box(5).centroid)
+    assert area.contains(box(6).centroid)
+
+    revert(connection, holed, "P5", 0, ANN)
+    delete_feature(connection, holed, "N1", ANN)
+    assert not covered(connection, holed).contains(box(20).centroid)
+
+
+def test_a_nameless_feature_is_checked_as_well(
+    connection: Connection, catalog: Catalog, sandbox: Sandbox, opened: DraftLayer
+) -> None:
+    connection.execute(
+        f"INSERT INTO layer_draft.{LAYER} (feature_id, parcel_id, landuse_code, geom)"
+        " VALUES ('', '', 'no code', ST_GeomFromText(%s, 4490))", (box(30).wkt,),
+    )  # fmt: skip
+    settle(connection)
+
+    found = check_draft(connection, sandbox, catalog, opened.edition_id)
+
+    assert "edit-unknown-code" in {f"edit-{one['code']}" for one in found}
