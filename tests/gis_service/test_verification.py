@@ -85,6 +85,15 @@ def test_every_changed_member_is_noticed(own_library: Library) -> None:
     assert checks(own_library, finding)["digest"] is False
 
 
+def test_a_changed_report_that_keeps_its_digest_is_not_the_stored_one(
+    own_library: Library,
+) -> None:
+    softened = copy.deepcopy(made(own_library))
+    next(f for f in softened["findings"] if f["patches"])["patches"][0]["area_m2"] = 0.01
+    found = checks(own_library, softened, replay_too=True)
+    assert found == {"digest": False, "signature": True, "issued": False, "replay": False}
+
+
 def test_a_forger_without_the_key_is_noticed(own_library: Library) -> None:
     """Content and digest changed together: the signature does not follow."""
     from planning_rules.report import digest
