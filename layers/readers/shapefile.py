@@ -32,8 +32,8 @@ def open_shapefile(path: Path, job_dir: Path, layer: str | None) -> Source:
     _link(path, folder / "layer.shp")
     if parts[".shx"] is not None:
         _link(parts[".shx"], folder / "layer.shx")
-    else:
-        pyogrio.set_gdal_config_options({"SHAPE_RESTORE_SHX": True})
+    # For this file only: the option belongs to the process, which reads others after it.
+    pyogrio.set_gdal_config_options({"SHAPE_RESTORE_SHX": parts[".shx"] is None})
     encoding = "UTF-8"
     dbf = parts[".dbf"]
     if dbf is not None:

@@ -48,40 +48,6 @@ def test_an_unexpected_error_tells_nothing_of_the_inside(library: Library) -> No
     assert "secret" not in answer.text
 
 
-def test_restricted_layers_answer_like_unknown_ones(library: Library) -> None:
-    catalog = library.catalog
-    hidden = tuple(
-        plan.model_copy(
-            update={
-                "layers": tuple(
-                    layer.model_copy(update={"access": "restricted"})
-                    if layer.id == "forest_land"
-                    else layer
-                    for layer in plan.layers
-                )
-            }
-        )
-        for plan in catalog.plans
-    )
-    closed = Library(
-        library.settings, library.config, catalog.model_copy(update={"plans": hidden}),
-        library.rule_set, library.pool, library.sandbox, library.keys,
-    )  # fmt: skip
-    with TestClient(create_app(closed), base_url="http://localhost") as client:
-        for path in (
-            "/ogc/collections/{}", "/ogc/collections/{}/items", "/ogc/collections/{}/schema",
-            "/tiles/{}.json", "/tiles/{}/8/206/114.mvt", "/styles/{}.json", "/legends/{}.png",
-        ):  # fmt: skip
-            secret = client.get(path.format("forest_land"))
-            unknown = client.get(path.format("forest_lane"))
-            assert secret.status_code == unknown.status_code == 404
-            same = secret.json()["detail"].replace("forest_land", "forest_lane")
-            assert same == unknown.json()["detail"]
-        for path in ("/catalog", "/styles/map.json", "/identify?lon=109.6&lat=18.9",
-                     "/ogc/collections?f=json", "/ogc/api?f=json"):  # fmt: skip
-            assert "forest_land" not in client.get(path).text, path
-
-
 @pytest.mark.parametrize(
     "path",
     ["/ogc/collections/county/items/%00", "/ogc/collections/county/items?name=%00",

@@ -107,26 +107,3 @@ def test_more_than_the_limit_is_413_with_advice(
 
     assert answer.status_code == 413
     assert "bbox" in answer.json()["detail"]
-
-
-def test_a_layer_that_is_not_open_answers_like_one_that_is_not_there(
-    client: TestClient, library: Library, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plans = [
-        plan.model_copy(
-            update={
-                "layers": tuple(
-                    one.model_copy(update={"access": "internal"}) if one.id == LAYER else one
-                    for one in plan.layers
-                )
-            }
-        )
-        for plan in library.catalog.plans
-    ]
-    monkeypatch.setattr(library, "catalog", library.catalog.model_copy(update={"plans": plans}))
-
-    hidden = client.get(f"/export/{LAYER}.gpkg")
-    unknown = client.get("/export/no_layer.gpkg")
-
-    assert hidden.status_code == unknown.status_code == 404
-    assert hidden.json()["detail"].replace(LAYER, "no_layer") == unknown.json()["detail"]
