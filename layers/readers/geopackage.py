@@ -92,7 +92,7 @@ def _feature_tables(path: Path) -> list[tuple[str, str, str]]:
                 code="format-declined",
             )
         return [(str(t), str(k), str(s)) for t, k, s in database.execute(_FEATURE_TABLES)]
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # names cut inside a character
         raise damaged("GeoPackage") from error
     finally:
         database.close()
