@@ -33,9 +33,8 @@ def covered_after(
     filled = shapely.union_all(np.concatenate((kept, gained)))
     lay = shapely.union_all(np.concatenate((kept, _shared(stays, gained))))
     holes = without_slivers(shapely.difference(lay, whole))
-    covered: Any = shapely.union(
-        shapely.difference(whole, shapely.union_all(lost)), shapely.difference(filled, holes)
-    )
+    rest = shapely.difference(whole, shapely.union_all(lost))
+    covered: shapely.Geometry = shapely.union(rest, shapely.difference(filled, holes))
     return covered
 
 

@@ -4,8 +4,9 @@
 
 Both read the same GeoPackage on the same machine in the same run: synthetic parcels that share
 their edges, 17 vertices each, coordinates off the storage grid, as multipolygons. The peer is
-``ogr2ogr`` into a table with a spatial index. Memory is the sum of RSS over all processes of ours
-(shared pages count several times), the database's apart. Processor time counts the programs' and
+``ogr2ogr`` into a table with a spatial index. Memory is the sum of RSS over all processes of ours,
+the reading child with them (shared pages count several times), and of PSS over the database's, its
+shared buffers with them. Processor time counts the programs' and
 the database's together: it is what compares on a machine that others use as well.
 
 Then an edition of which one row in a hundred differs: as a whole new file, and as a file of the
@@ -49,11 +50,12 @@ Row = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One program: seconds and peak memory of its processes."""
+    """One program: seconds and peak memory of its processes; the database's beside it."""
 
     seconds: float
     cpu_s: float
     peak_mb: float
+    database_mb: float
     output: str
 
 
@@ -152,15 +154,15 @@ def run(command: list[str], environment: dict[str, str], postmaster: int) -> Run
         command, env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True,
     )  # fmt: skip
-    peak = [0.0]
-    watcher = threading.Thread(target=_watch_memory, args=(process, peak), daemon=True)
+    peak = [0.0, 0.0]
+    watcher = threading.Thread(target=_watch_memory, args=(process, postmaster, peak), daemon=True)
     watcher.start()
     output, errors = process.communicate()
     seconds = time.perf_counter() - began
     if process.returncode not in (0, 1) or (not output.strip() and "--json" in command):
         raise RuntimeError(f"{command[:3]}: {errors[-800:]}")
     time.sleep(0.3)  # until the server has seen its processes end
-    return Run(seconds, _cpu_s(postmaster) - used, peak[0], output)
+    return Run(seconds, _cpu_s(postmaster) - used, peak[0], peak[1], output)
 
 
 def _cpu_s(postmaster: int) -> float:
@@ -171,29 +173,40 @@ def _cpu_s(postmaster: int) -> float:
     return ours.ru_utime + ours.ru_stime + ticks / os.sysconf("SC_CLK_TCK")
 
 
-def _watch_memory(process: "subprocess.Popen[str]", peak: list[float]) -> None:
+def _watch_memory(process: "subprocess.Popen[str]", postmaster: int, peak: list[float]) -> None:
+    """Peaks of the sums: RSS of our processes, and PSS of the database's (shared pages once)."""
     while process.poll() is None:
-        peak[0] = max(peak[0], sum(_rss_mb(pid) for pid in _family(process.pid)))
-        time.sleep(0.25)
+        children = _children()
+        ours = sum(_mb(pid, "status", "VmRSS") for pid in _family(process.pid, children))
+        base = sum(_mb(pid, "smaps_rollup", "Pss") for pid in _family(postmaster, children))
+        peak[:] = [max(peak[0], ours), max(peak[1], base)]
+        time.sleep(0.5)
 
 
-def _family(pid: int) -> Iterator[int]:
+def _children() -> dict[int, list[int]]:
+    """Who is whose child now, the fork server's among them."""
+    found: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        found.setdefault(parent, []).append(int(stat.parent.name))
+    return found
+
+
+def _family(pid: int, children: dict[int, list[int]]) -> Iterator[int]:
     yield pid
-    try:
-        text = "".join(p.read_text() for p in Path(f"/proc/{pid}/task").glob("*/children"))
-    except OSError:
-        return
-    for child in text.split():
-        yield from _family(int(child))
+    for child in children.get(pid, ()):
+        yield from _family(child, children)
 
 
-def _rss_mb(pid: int) -> float:
+def _mb(pid: int, file: str, key: str) -> float:
     try:
-        name = Path(f"/proc/{pid}/comm").read_text().strip()
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        lines = Path(f"/proc/{pid}/{file}").read_text().splitlines()
     except OSError:
         return 0.0
-    return 0.0 if name == "postgres" else pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    return next((int(x.split()[1]) / 1e3 for x in lines if x.startswith(f"{key}:")), 0.0)
 
 
 def peer(dsn: str, file: Path, postmaster: int) -> Run:
@@ -245,8 +258,10 @@ class Bench:
         report: dict[str, Any] = json.loads(load.output)
         put = self.program("publish", PLAN)
         for name, step in ((f"{what}: `import`", load), (f"{what}: `publish`", put)):
-            self.table.append((name, f"{step.seconds:.1f} s, {step.cpu_s:.1f} s CPU",
-                               f"peak {step.peak_mb:,.0f} MB RSS"))  # fmt: skip
+            spent = f"{step.seconds:.1f} s, {step.cpu_s:.1f} s CPU"
+            peak = f"peak {step.peak_mb:,.0f} MB RSS; database {step.database_mb:,.0f} MB PSS"
+            print(name, spent, peak, flush=True)  # noqa: T201 - a long run says where it is
+            self.table.append((name, spent, peak))
         whole, cpu = load.seconds + put.seconds, load.cpu_s + put.cpu_s
         self.table.append(
             (f"{what}: to published and tile-ready", f"{self.count / whole:,.0f} rows/s",
@@ -310,8 +325,9 @@ def main(arguments: list[str], data_dir: Path, results: Path) -> None:
     count, table = measure(settings, asked.rows)
     day = datetime.datetime.now(datetime.UTC).date()
     title = f"import of {count:,} polygons"
-    lines = [f"## {title}", "", f"{day}, {os.cpu_count()} cores", "", "| what | figure | beside |",
-             "|---|---|---|"]  # fmt: skip
+    load = f"load average {os.getloadavg()[2]:.1f} (others use the machine)"
+    lines = [f"## {title}", "", f"{day}, {os.cpu_count()} cores, {load}", "",
+             "| what | figure | beside |", "|---|---|---|"]  # fmt: skip
     lines += [f"| {what} | {figure} | {beside} |" for what, figure, beside in table]
     print("\n".join(lines))  # noqa: T201 - the table is what this program is for
     if asked.write:
