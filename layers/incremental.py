@@ -278,6 +278,20 @@ def base_or_refuse(base: Base | None, layer: Layer) -> Base:
     return base
 
 
+def refuse_edited(connection: Connection, plan_id: str, layer: Layer) -> None:
+    """``Conflict`` where a whole file would take the place of a draft's edits, and end them."""
+    found = row(connection, _SQL["edits_of_draft"], plan_id=plan_id, layer_id=layer.id)
+    if found is not None and found["edits"]:
+        raise Conflict(
+            f"The draft of {plan_id} holds {found['edits']} edits of {layer.id}, which the file "
+            "would replace. Publish or discard the draft first (gis-service drafts discard "
+            f"{plan_id}), or import the changes only.",
+            f"规划 {plan_id} 的草稿中图层 {layer.id} 有 {found['edits']} 处编辑，导入整份文件会将其"
+            f"覆盖。请先发布或丢弃该草稿（gis-service drafts discard {plan_id}），或仅导入变更。",
+            code="draft-edited",
+        )
+
+
 def kept_issues(connection: Connection, content_id: int, base: Base) -> list[Issue]:
     """Issues of the base that a file of changes did not settle: they go on to stand."""
     return [

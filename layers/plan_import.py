@@ -61,6 +61,7 @@ from layers.incremental import (
     is_comparable,
     is_like,
     kept_issues,
+    refuse_edited,
     says_the_same,
     settings_sha256,
     write_known,
@@ -144,6 +145,8 @@ def import_file(
             "此处不读取文件：子进程无法与网络隔离。",
             code="sandbox-unproven",
         )
+    if not changes_only:
+        refuse_edited(connection, plan.id, layer)
     contents.sweep_dead_contents(connection)
     template = ImportJob(
         path=path.resolve(),
@@ -267,6 +270,8 @@ class _Import:
         connection, content_id = self.connection, job.content_id
         with connection.transaction():
             edition_id = editions.open_draft(connection, self.plan.id, valid_from=self.valid_from)
+            if not job.changes_only:  # edited while the file was read
+                refuse_edited(connection, self.plan.id, job.layer)
             if self.witness is not None:
                 self.witness.admit(replace(report, edition=edition_id))
             gone = None

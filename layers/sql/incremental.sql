@@ -34,6 +34,13 @@ WHERE c.state IN ('loaded', 'ready')
 ORDER BY found.rank, c.id DESC
 LIMIT 1
 
+-- name: edits_of_draft
+SELECT count(*) AS edits
+FROM library.edition AS e
+INNER JOIN library.edition_layer AS el ON el.edition_id = e.id AND el.layer_id = %(layer_id)s
+INNER JOIN library.feature_history AS h ON h.content_id = el.content_id
+WHERE e.plan_id = %(plan_id)s AND e.state = 'draft'
+
 -- name: fids_of_ids
 SELECT f.fid, f.feature_id
 FROM feature AS f

@@ -450,3 +450,20 @@ def test_sums_from_changes_are_those_of_all_rows(
         assert found[2:4] == pytest.approx(expected[2:4])
         assert found[5] == expected[5] is None
         assert found[6] == pytest.approx(expected[6], abs=1e-12)
+
+
+def test_a_whole_file_does_not_end_the_edits_of_a_draft(
+    run: Run, connection: Connection, tmp_path: Path
+) -> None:
+    rows = lattice(30)
+    path = write(tmp_path / "a.gpkg", rows)
+    first = run(path)
+    put_feature(connection, first.content or 0, "P0003", {"name": "x"}, square_of(rows[3], 0.5))
+    connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    before = held(connection, first)
+
+    for options in ({}, {"full": True}):
+        with pytest.raises(Conflict, match="1 edits"):
+            run(path, **options)
+
+    assert held(connection, first) == before
