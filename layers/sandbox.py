@@ -187,6 +187,9 @@ class Sandbox:
 
 
 def _make_pool(workers: int, max_tasks: int, memory_bytes: int, file_bytes: int) -> Any:
+    # The fork server begins with the current folder on its path: modules that lie beside the
+    # files of a department would be run as ours.
+    os.environ["PYTHONSAFEPATH"] = "1"
     context = get_context("forkserver")
     context.set_forkserver_preload(["layers.sandbox", "shapely"])
     return ProcessPool(
