@@ -52,6 +52,7 @@ GDAL_OPTIONS: Final = {
 """Configuration of GDAL in a child. A name that GDAL does not know would protect nothing, so a
 test looks for each one in the library itself."""
 
+_M_ARENA_MAX: Final = -8
 _PR_SET_PDEATHSIG: Final = 1
 _WATCH_INTERVAL_S: Final = 0.2
 
@@ -241,7 +242,13 @@ def _gdal_environment() -> dict[str, str]:
     import pyogrio
 
     skipped = sorted(set(pyogrio.list_drivers()) - ADMITTED_DRIVERS - {"MEM"})
-    return {**GDAL_OPTIONS, "GDAL_SKIP": ",".join(skipped), "OPENBLAS_NUM_THREADS": "1"}
+    return {
+        **GDAL_OPTIONS,
+        "GDAL_SKIP": ",".join(skipped),
+        "OPENBLAS_NUM_THREADS": "1",
+        # Its own allocator reserves a gigabyte of address space, which counts against the limit.
+        "ARROW_DEFAULT_MEMORY_POOL": "system",
+    }
 
 
 def _enter_sandbox(
@@ -253,9 +260,17 @@ def _enter_sandbox(
     # After the change of namespace, which may change credentials and thereby clears the signal.
     _die_with_parent(parent)
     os.environ.update(environment)
+    _few_arenas()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+
+
+def _few_arenas() -> None:
+    """Let threads share heaps: glibc reserves 64 MiB of address space for each of its own."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_ARENA_MAX, 2)
 
 
 def _die_with_parent(parent: int) -> None:
