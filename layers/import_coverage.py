@@ -88,7 +88,9 @@ def without_boxes(
     """A coverage without the places of refused rows, with a margin around each."""
     if not refused_boxes:
         return whole
-    boxes = _grown(refused_boxes, max(accuracy_m, _LEAST_MARGIN_M))
+    # A broken file puts rows beyond the globe; there is nothing to take away there.
+    on_earth = np.clip(np.array(refused_boxes, dtype=float), (-180, -90) * 2, (180, 90) * 2)
+    boxes = _grown([tuple(box) for box in on_earth.tolist()], max(accuracy_m, _LEAST_MARGIN_M))
     return shapely.difference(whole, shapely.union_all(boxes))
 
 

@@ -55,7 +55,10 @@ def check(
     submission = _request(file, attributes, source_layer)
     day_asked: datetime.date | None = calendar_day(as_of, "--as-of") if as_of else None
     settings = Settings().model_copy(update={"check_processes": 1, "pool_size": 1})
-    with start.database(settings, say) as dsn, start.library(settings, dsn, access="restricted") as library:
+    with (
+        start.database(settings, say) as dsn,
+        start.library(settings, dsn, access="restricted") as library,
+    ):
         report = run_check(library, CheckRequest(submission, source_crs, day_asked))
         _give(library, report, ReportFormat.json if json else format or _named(output), output)
     raise typer.Exit(1 if report["outcome"] in _PROBLEMS else 0)

@@ -29,7 +29,10 @@ def verify_report(
         raise UnreadableFile(f"There is no file {file}.", f"没有文件 {file}。", code="no-file")
     report = parse_json(file.read_bytes())
     settings = Settings().model_copy(update={"check_processes": 1, "pool_size": 1})
-    with start.database(settings, say) as dsn, start.library(settings, dsn, access="restricted") as library:
+    with (
+        start.database(settings, say) as dsn,
+        start.library(settings, dsn, access="restricted") as library,
+    ):
         verified = verify(library, report, replay_too=replay)
     if json:
         show_json(verified.as_json())

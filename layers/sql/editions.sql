@@ -173,8 +173,18 @@ WHERE own.edition_id = %(edition_id)s AND NOT own.carried_over
 ORDER BY later.edition_id, later.layer_id
 
 -- name: mark_published
+-- Made-up data stay marked as such in whatever edition carries them, edits them or stands on them.
 UPDATE library.edition
-SET state = 'published', published = %(moment)s
+SET
+    state = 'published',
+    published = %(moment)s,
+    synthetic = synthetic OR EXISTS (
+        SELECT FROM library.edition_layer AS own
+        INNER JOIN library.layer_content AS c ON c.id = own.content_id
+        INNER JOIN library.edition_layer AS el ON el.content_id IN (c.id, c.base_id)
+        INNER JOIN library.edition AS origin ON origin.id = el.edition_id
+        WHERE own.edition_id = %(edition_id)s AND origin.synthetic
+    )
 WHERE id = %(edition_id)s
 
 -- name: mark_state

@@ -268,3 +268,21 @@ def test_what_is_derived_from_published_content_cannot_change(
     ):
         with pytest.raises(pg.RestrictViolation), connection.transaction():
             connection.execute(statement)
+
+
+def test_made_up_data_stay_marked_in_whatever_edition_carries_them(
+    connection: Connection, publish_layer: PublishLayer
+) -> None:
+    """A real redline beside the demo's farmland is still an edition with made-up data."""
+    box = shapely.box(110, 19, 110.01, 19.01)
+    first = publish_layer("permanent_basic_farmland", [box])
+    connection.execute("UPDATE library.edition SET synthetic = true WHERE id = %s", (first,))
+    carrying = publish_layer("ecological_redline", [box], valid_from=datetime.date(2022, 1, 1))
+    other = publish_layer("forest_land", [box])
+    marks = dict(
+        connection.execute(
+            "SELECT id, synthetic FROM library.edition WHERE id = ANY(%s)",
+            ([first, carrying, other],),
+        ).fetchall()
+    )
+    assert marks == {first: True, carrying: True, other: False}
