@@ -296,13 +296,13 @@ def revert(
 
 
 def history(
-    connection: Connection, draft: DraftLayer, feature_id: str | None = None
+    connection: Connection, content_id: int, feature_id: str | None = None
 ) -> list[dict[str, Any]]:
-    """The last changes of a layer's draft, or all of one feature, newest first."""
+    """The last changes of a content, or all of one feature, newest first; publishing ends none."""
     return rows(
         connection,
         _SQL["history"],
-        content_id=draft.content_id,
+        content_id=content_id,
         feature_id=feature_id,
         most=MOST_HISTORY,
     )

@@ -7,6 +7,7 @@ import typer
 
 from gis_service.commands.terminal import language, say, show, show_json
 from gis_service.settings import Settings, load_service_config
+from layers.errors import NotFound
 
 if TYPE_CHECKING:
     from layers.database import Connection
@@ -93,9 +94,10 @@ def history(
     plan: PlanArgument,
     layer: Annotated[str, typer.Argument(help="Layer id.")],
     feature: Annotated[str | None, typer.Argument(help="Feature id; all.")] = None,
+    edition: Annotated[int | None, typer.Option(help="A published edition; the draft.")] = None,
     json: JsonOption = False,
 ) -> None:
-    """Who changed what in a draft, newest first.
+    """Who changed what in a draft, or in the draft that an edition was; newest first.
 
     Example: gis-service drafts history overall-plan ecological_redline R7
     """
@@ -105,7 +107,12 @@ def history(
 
     settings = Settings()
     with start.database(settings, say) as dsn, connect(dsn) as connection:
-        found = draft_edits.history(connection, _draft(connection, plan, layer), feature)
+        content_id = (
+            _draft(connection, plan, layer).content_id
+            if edition is None
+            else _content_of(connection, layer, edition)
+        )
+        found = draft_edits.history(connection, content_id, feature)
     if json:
         show_json(found)
         return
@@ -116,6 +123,17 @@ def history(
             f"{one['action']}  {', '.join([*what, *_names(one)])}  {one['changed_by']}  "
             f"{one['reason'] or ''}".rstrip()
         )
+
+
+def _content_of(connection: "Connection", layer: str, edition: int) -> int:
+    from layers.pinned_contents import pinned_contents
+
+    content = pinned_contents(connection, {layer: edition}).get(layer)
+    if content is None:
+        raise NotFound(
+            f"Edition {edition} holds no layer '{layer}'.", f"版本 {edition} 没有图层“{layer}”。"
+        )
+    return content.content_id
 
 
 def _names(one: dict[str, Any]) -> list[str]:

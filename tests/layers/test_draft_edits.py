@@ -124,7 +124,7 @@ def test_each_edit_is_a_version_with_who_and_why(
     )  # fmt: skip
     assert (first.version, second.version) == (1, 2)
     third = delete_feature(connection, opened, "P1", ANN, expected_version=2)
-    found = history(connection, opened, "P1")
+    found = history(connection, opened.content_id, "P1")
     assert [(h["version"], h["action"], h["changed_by"], h["reason"]) for h in found] == [
         (3, "delete", "ann", ANN.reason),
         (2, "update", "bob", None),
@@ -140,7 +140,7 @@ def test_each_edit_is_a_version_with_who_and_why(
     )
     assert (created.feature_id, created.version) == ("N1", 1)
     assert same(stored_feature(connection, opened, "N1").geometry, box(20))
-    assert len(history(connection, opened)) == 4
+    assert len(history(connection, opened.content_id)) == 4
 
 
 def test_an_edit_that_stands_on_an_older_version_is_refused(
@@ -194,7 +194,7 @@ def test_two_editors_at_once_one_is_refused(
         for thread in threads:
             thread.join()
         assert sorted(outcomes) == ["done", "version-mismatch"]
-        assert len(history(one, draft)) == 1
+        assert len(history(one, draft.content_id)) == 1
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_what_an_import_would_refuse_is_refused(
         replace_feature(connection, sandbox, catalog, opened, "P1", attributes, geometry, ANN)
     assert refused.value.code == code
     assert refused.value.places
-    assert history(connection, opened) == []
+    assert history(connection, opened.content_id) == []
     assert same(now(connection, opened)["P1"], box(1))
 
 
@@ -322,7 +322,7 @@ def test_the_view_is_edited_like_a_table(
         connection,
         f"INSERT INTO {view} (feature_id, landuse_code, geom) VALUES ('V1', '07', %s)", wkt,
     )  # fmt: skip
-    found = history(connection, opened)
+    found = history(connection, opened.content_id)
     assert [(h["feature_id"], h["version"], h["action"]) for h in found] == [
         ("V1", 1, "create"), ("P3", 1, "delete"), ("P2", 1, "update"), ("P1", 1, "update"),
     ]  # fmt: skip
@@ -330,7 +330,7 @@ def test_the_view_is_edited_like_a_table(
     assert {h["changed_by"] for h in found} == {user}
     # A second change of one feature, which is the draft's own row by now.
     edit_by_view(connection, f"UPDATE {view} SET landuse_code = '07' WHERE feature_id = 'P1'")
-    assert history(connection, opened, "P1")[0]["version"] == 2
+    assert history(connection, opened.content_id, "P1")[0]["version"] == 2
     features = now(connection, opened)
     corners = shapely.get_coordinates(features["P2"]).tolist()
     assert [110.5, 19.01] in corners, "snapped to the storage grid"
@@ -373,7 +373,7 @@ def test_the_view_refuses_with_the_reason(
         )
     assert words in str(refused.value)
     settle(connection)
-    assert history(connection, opened) == []
+    assert history(connection, opened.content_id) == []
 
 
 def test_a_feature_id_does_not_change_in_the_view(
@@ -407,7 +407,9 @@ def test_plain_sql_is_kept_as_well(connection: Connection, opened: DraftLayer) -
         (opened.content_id,),
     )
     settle(connection)
-    found = [(h["feature_id"], h["action"], h["version"]) for h in history(connection, opened)]
+    found = [
+        (h["feature_id"], h["action"], h["version"]) for h in history(connection, opened.content_id)
+    ]
     assert found == [("P2", "delete", 1), ("S1", "delete", 3), ("S1", "update", 2),
                      ("S1", "create", 1)]  # fmt: skip
 
@@ -451,7 +453,7 @@ def test_an_edited_draft_is_published_after_its_check(
     with pytest.raises(Conflict) as late:
         delete_feature(connection, opened, "P1", ANN)
     assert late.value.code == "edition-published"
-    assert len(history(connection, opened)) == 1, "the history stays with what it made"
+    assert len(history(connection, opened.content_id)) == 1, "the history stays with what it made"
 
 
 def test_faults_that_came_past_the_checks_stop_the_publish(
