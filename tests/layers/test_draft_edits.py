@@ -532,7 +532,7 @@ def test_an_editor_role_reaches_the_views_and_nothing_else(
             ):
                 with pytest.raises((pg.InsufficientPrivilege, pg.UndefinedTable)):
                     connection.execute(statement.encode())
-        found = history(owner, draft)
+        found = history(owner, draft.content_id)
     assert [(h["feature_id"], h["changed_by"]) for h in found] == [
         ("P2", "test_editor"), ("P1", "test_editor"),
     ]  # fmt: skip
@@ -553,7 +553,9 @@ def test_a_layer_that_is_not_open_is_edited_alike(
     edit_by_view(connection, f"UPDATE {view} SET landuse_code = '07' WHERE feature_id = 'P1'")
     edit_by_view(connection, f"UPDATE {view} SET landuse_code = '07' WHERE feature_id = 'P2'")
     edit_by_view(connection, f"DELETE FROM {view} WHERE feature_id = 'P2'")
-    found = [(h["feature_id"], h["version"], h["action"]) for h in history(connection, draft)]
+    found = [
+        (h["feature_id"], h["version"], h["action"]) for h in history(connection, draft.content_id)
+    ]
     assert found == [("P2", 2, "delete"), ("P2", 1, "update"), ("P1", 2, "update"),
                      ("P1", 1, "update")]  # fmt: skip
     assert check_draft(connection, sandbox, catalog, draft.edition_id) == []
