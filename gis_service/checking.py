@@ -36,6 +36,7 @@ _INSERT: Final = (
     "INSERT INTO library.report (id, created, outcome, digest, body, access_class)"
     " VALUES (%s, %s, %s, %s, %s, %s)"
 )
+_KNOWS_RULES: Final = "SELECT FROM library.rule_set WHERE sha256 = %s"
 _KEEP_RULES: Final = (
     "INSERT INTO library.rule_set (sha256, id, version, canonical_text)"
     " VALUES (%s, %s, %s, %s) ON CONFLICT (sha256) DO NOTHING"
@@ -161,9 +162,10 @@ def _store(library: Library, report: Mapping[str, Any], created: datetime.dateti
     """The report and, at its first use, the rule set: one transaction."""
     rules = library.rule_set
     with library.pool.connection() as connection, connection.transaction():
-        connection.execute(
-            _KEEP_RULES, (rules.sha256, rules.id, rules.version, rules.canonical_text)
-        )
+        if connection.execute(_KNOWS_RULES, (rules.sha256,)).fetchone() is None:
+            connection.execute(
+                _KEEP_RULES, (rules.sha256, rules.id, rules.version, rules.canonical_text)
+            )
         connection.execute(
             _INSERT,
             (report["report_id"], created, report["outcome"], report["digest"],

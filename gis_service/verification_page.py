@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-
 from gis_service.verification import Verification
+from planning_rules.html_template import html_template
 
 _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "title": ("报告验证", "Verification of a report"),
@@ -46,11 +45,4 @@ def verification_page(verified: Verification, report: Mapping[str, Any], languag
 
 @cache
 def _template() -> Any:
-    environment = Environment(
-        loader=PackageLoader("gis_service"),
-        autoescape=select_autoescape(default=True, default_for_string=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("verification.html.j2")
+    return html_template("gis_service", "verification.html.j2")

@@ -88,15 +88,19 @@ def _make_view(connection: Connection, layer: Layer) -> None:
     connection.execute(sql.SQL("COMMENT ON VIEW {} IS {}").format(name, sql.Literal(digest)))
 
 
-def _view_statement(name: sql.Identifier, layer: Layer) -> sql.Composed:
-    columns = [
-        sql.SQL("(f.attributes ->> {key})::{type} AS {name}").format(
+def typed_columns(layer: Layer) -> sql.Composed:
+    """A layer's attributes out of ``f.attributes`` as typed columns, each with a comma behind."""
+    return sql.SQL("").join(
+        sql.SQL("(f.attributes ->> {key})::{type} AS {name}, ").format(
             key=sql.Literal(attribute.name),
             type=sql.SQL(SQL_TYPES[attribute.type]),
             name=sql.Identifier(attribute.name),
         )
         for attribute in layer.kept_attributes
-    ]
+    )
+
+
+def _view_statement(name: sql.Identifier, layer: Layer) -> sql.Composed:
     return sql.SQL(
         "CREATE VIEW {name} AS SELECT f.fid, f.feature_id, {columns} f.area_m2, f.geom"
         " FROM library.layer_in_force AS l"
@@ -104,7 +108,7 @@ def _view_statement(name: sql.Identifier, layer: Layer) -> sql.Composed:
         " WHERE l.layer_id = {layer}"
     ).format(
         name=name,
-        columns=sql.SQL("").join(column + sql.SQL(", ") for column in columns),
+        columns=typed_columns(layer),
         layer=sql.Literal(layer.id),
         features=sql.Identifier(READING[layer.access], "feature"),
     )

@@ -12,7 +12,7 @@ from psycopg import errors as pg
 from psycopg import sql
 
 from layers.catalog import Layer
-from layers.catalog_sync import SQL_TYPES
+from layers.catalog_sync import typed_columns
 from layers.crs import Box
 from layers.database import Connection, statements
 from layers.errors import BadInput
@@ -32,17 +32,9 @@ def set_region(connection: Connection, region: Box) -> None:
 def make_draft_view(connection: Connection, layer: Layer) -> None:
     """Make the editable view of a layer anew; rights on it that were given stay."""
     name = sql.Identifier("layer_draft", layer.id)
-    columns = [
-        sql.SQL("(f.attributes ->> {key})::{type} AS {name}").format(
-            key=sql.Literal(attribute.name),
-            type=sql.SQL(SQL_TYPES[attribute.type]),
-            name=sql.Identifier(attribute.name),
-        )
-        for attribute in layer.kept_attributes
-    ]
     statement = sql.SQL(_SQL["draft_view"]).format(
         name=name,
-        columns=sql.SQL("").join(column + sql.SQL(", ") for column in columns),
+        columns=typed_columns(layer),
         layer=sql.Literal(layer.id),
     )
     try:

@@ -180,7 +180,11 @@ def lock_plan(connection: Connection, plan_id: str) -> datetime.datetime:
     return moment
 
 
-def _draft(connection: Connection, plan_id: str, edition_id: int | None) -> dict[str, Any]:
+def named_edition(connection: Connection, plan_id: str, edition_id: int | None) -> dict[str, Any]:
+    """The edition of that number, else the plan's draft, with its row locked.
+
+    ``Conflict`` where the plan has no draft, ``NotFound`` where it has no edition of the number.
+    """
     if edition_id is None:
         found = row(connection, _SQL["open_draft"], plan_id=plan_id)
         if found is None:
@@ -196,6 +200,12 @@ def _draft(connection: Connection, plan_id: str, edition_id: int | None) -> dict
             f"Plan {plan_id} has no edition {edition_id}.",
             f"规划 {plan_id} 没有版本 {edition_id}。",
         )
+    return edition
+
+
+def _draft(connection: Connection, plan_id: str, edition_id: int | None) -> dict[str, Any]:
+    edition = named_edition(connection, plan_id, edition_id)
+    edition_id = edition["id"]
     if edition["state"] != "draft":
         raise Conflict(
             f"Edition {edition_id} is {edition['state']}, only a draft can be published.",
@@ -362,16 +372,4 @@ def contents_in_force(
         known_at=known_at,
         layer_ids=list(layer_ids) if layer_ids is not None else None,
     )
-    return {
-        record["layer_id"]: Content(
-            layer_id=record["layer_id"],
-            plan_id=record["plan_id"],
-            edition_id=record["edition_id"],
-            synthetic=record["synthetic"],
-            content_id=record["content_id"],
-            content_sha256=record["content_sha256"],
-            accuracy_m=record["accuracy_m"],
-            feature_count=record["feature_count"],
-        )
-        for record in found
-    }
+    return {record["layer_id"]: Content(**record) for record in found}

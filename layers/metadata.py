@@ -13,12 +13,12 @@ import yaml
 from psycopg.types.json import Jsonb
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from layers.database import Connection, row, statements
-from layers.errors import BadInput, Conflict, NotFound
+from layers.database import Connection, statements
+from layers.editions import named_edition
+from layers.errors import BadInput, Conflict
 from layers.text import Text
 
 _SQL: Final = statements("layers", "metadata.sql")
-_EDITIONS: Final = statements("layers", "editions.sql")
 _KEY: Final = "description_of_edition"
 _LARGEST_FILE: Final = 100_000
 
@@ -85,41 +85,28 @@ def describe_draft(
     ``Conflict`` for an edition that is published.
     """
     with connection.transaction():
-        if edition_id is None:
-            found = row(connection, _EDITIONS["open_draft"], plan_id=plan_id)
-            if found is None:
-                raise Conflict(
-                    f"Plan {plan_id} has no draft edition; import a file first.",
-                    f"规划 {plan_id} 没有草稿版本；请先导入文件。",
-                    code="no-draft",
-                )
-            edition_id = int(found["id"])
-        edition = row(connection, _EDITIONS["edition"], edition_id=edition_id)
-        if edition is None or edition["plan_id"] != plan_id:
-            raise NotFound(
-                f"Plan {plan_id} has no edition {edition_id}.",
-                f"规划 {plan_id} 没有版本 {edition_id}。",
-            )
+        edition = named_edition(connection, plan_id, edition_id)
+        number = int(edition["id"])
         if edition["state"] != "draft":
             raise Conflict(
-                f"Edition {edition_id} is {edition['state']}: its metadata cannot change. Publish "
+                f"Edition {number} is {edition['state']}: its metadata cannot change. Publish "
                 "a new edition.",
-                f"版本 {edition_id} 的状态为 {edition['state']}，元数据不可更改；请发布新版本。",
+                f"版本 {number} 的状态为 {edition['state']}，元数据不可更改；请发布新版本。",
                 code="edition-published",
             )
         stored = connection.execute(
-            "SELECT metadata FROM library.edition WHERE id = %s", (edition_id,)
+            "SELECT metadata FROM library.edition WHERE id = %s", (number,)
         ).fetchone()
         before = stored[0].get(_KEY, {}) if stored is not None else {}
         connection.execute(
             _SQL["describe_draft"],
             {
-                "edition_id": edition_id,
+                "edition_id": number,
                 "title": Jsonb(said.title.model_dump()) if said.title is not None else None,
                 "metadata": Jsonb({_KEY: _joined(before, said)}),
             },
         )
-    return edition_id
+    return number
 
 
 def _joined(before: Mapping[str, Any], said: EditionMetadata) -> dict[str, Any]:

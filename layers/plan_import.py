@@ -9,9 +9,6 @@ folder of a dead process, which it removes.
 import datetime
 import json
 import math
-import os
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -66,6 +63,7 @@ from layers.incremental import (
     settings_sha256,
     write_known,
 )
+from layers.own_folder import own_folder
 from layers.row_loading import RowLoader
 from layers.sandbox import Sandbox
 from layers.source_rows import copy_chunks
@@ -205,7 +203,7 @@ class _Import:
     def run(self, base: Base | None) -> ImportReport:
         """Read, load and store; with a base only what differs from it."""
         connection = self.connection
-        with _job_folder() as job_dir:
+        with own_folder(_JOB_PREFIX) as job_dir:
             content_id = (
                 contents.create_content(connection, self.template.layer.id)
                 if base is None
@@ -443,18 +441,3 @@ def _drop_quietly(connection: Connection, content_id: int) -> None:
     """After a failure: the content goes if the connection still works; else the next sweep."""
     if not connection.closed and not connection.broken:
         contents.drop_content(connection, content_id)
-
-
-@contextmanager
-def _job_folder() -> Iterator[Path]:
-    """A folder of this process; folders of processes that live no more are removed."""
-    root = Path(tempfile.gettempdir())
-    for left in root.glob(f"{_JOB_PREFIX}*"):
-        pid = left.name.removeprefix(_JOB_PREFIX).split("-")[0]
-        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
-            shutil.rmtree(left, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=f"{_JOB_PREFIX}{os.getpid()}-", dir=root))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -6,9 +6,9 @@ from functools import cache
 from typing import Any, Final
 
 import segno
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
+from planning_rules.html_template import html_template
 from planning_rules.sketch import sketch
 
 _ICONS: Final = {
@@ -134,19 +134,12 @@ def _worst_patches(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 @cache
 def _template() -> Any:
-    environment = Environment(
-        loader=PackageLoader("planning_rules"),
-        autoescape=select_autoescape(default=True, default_for_string=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
+    return html_template(
+        "planning_rules", "report.html.j2",
         figure=_figure, number=_number, points=_points,
         percent=lambda share: f"{share * 100:.2f} %",
         css=lambda text: re.sub(r"[^A-Za-z0-9-]", "", str(text)),
     )  # fmt: skip
-    return environment.get_template("report.html.j2")
 
 
 def _qr_code(address: str) -> Markup:

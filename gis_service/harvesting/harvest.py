@@ -9,11 +9,8 @@ that is killed anywhere is simply run again and gives one result.
 import datetime
 import logging
 import os
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +28,7 @@ from layers.catalog import Catalog
 from layers.database import Connection, connect
 from layers.errors import BadConfiguration, Conflict, GisError, Unavailable
 from layers.import_report import ImportReport
+from layers.own_folder import own_folder
 from layers.plan_import import import_file
 from layers.sandbox import Sandbox
 
@@ -154,7 +152,7 @@ class _Walk:
         """Fetch, compare with what stands, import."""
         self.check()
         self.standing = runs.standing(self.connection, self.source, self.house.today())
-        with _room_folder() as room_folder:
+        with own_folder(_ROOM_PREFIX) as room_folder:
             try:
                 self.fetched = FETCHERS[self.source.kind](self.source, self._room(room_folder))
             except Unchanged:
@@ -301,18 +299,3 @@ def _import_json(report: ImportReport) -> dict[str, Any]:
     whole = replace(report, issues=report.issues[:_SHOWN_ISSUES]).to_json()
     kept = ("read", "accepted", "repaired", "refused", "blocking_issues", "issue_counts", "issues")
     return {"import": {name: whole[name] for name in kept}}
-
-
-@contextmanager
-def _room_folder() -> Iterator[Path]:
-    """A folder of this process; those of processes that live no more are removed."""
-    root = Path(tempfile.gettempdir())
-    for left in root.glob(f"{_ROOM_PREFIX}*"):
-        pid = left.name.removeprefix(_ROOM_PREFIX).split("-")[0]
-        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
-            shutil.rmtree(left, ignore_errors=True)
-    room = Path(tempfile.mkdtemp(prefix=f"{_ROOM_PREFIX}{os.getpid()}-", dir=root))
-    try:
-        yield room
-    finally:
-        shutil.rmtree(room, ignore_errors=True)

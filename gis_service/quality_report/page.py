@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from shapely.geometry.base import BaseGeometry
 
 from gis_service.quality_report.document import Document
 from gis_service.quality_report.finding_map import finding_map
 from gis_service.quality_report.words import words_in
 from layers.text import Text
+from planning_rules.html_template import html_template
 
 SHOWN_PER_KIND: Final = 200
 _ICONS: Final = {"blocked": "✕", "incomplete": "?", "advisory": "!", "clean": "✓"}
@@ -66,15 +66,10 @@ def _kinds(document: Document) -> list[dict[str, Any]]:
 
 @cache
 def _template() -> Any:
-    environment = Environment(
-        loader=PackageLoader("gis_service.quality_report"),
-        autoescape=select_autoescape(default=True, default_for_string=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(figure=_figure, zoom=_zoom, moment=_moment)
-    return environment.get_template("quality.html.j2")
+    return html_template(
+        "gis_service.quality_report", "quality.html.j2",
+        figure=_figure, zoom=_zoom, moment=_moment,
+    )  # fmt: skip
 
 
 def _figure(value: float | None) -> str:

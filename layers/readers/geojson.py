@@ -13,6 +13,7 @@ from typing import Any, Final
 from layers.errors import CrsRefused
 from layers.readers.geopackage import choose_layer
 from layers.readers.source import Note, Source, damaged, describe
+from layers.readers.transcoding import is_utf8, utf8_copy
 from layers.text import Text
 
 _BLOCK_BYTES: Final = 1 << 24
@@ -43,18 +44,9 @@ def _as_utf8(path: Path, job_dir: Path, notes: list[Note]) -> Path:
     with path.open("rb") as file:
         mark = file.read(2)
     encoding = "utf-16" if mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "gb18030"
-    if encoding == "gb18030" and _is_utf8(path):
+    if encoding == "gb18030" and is_utf8(path):
         return path
-    copy = job_dir / "utf8.geojson"
-    try:
-        with (
-            path.open("r", encoding=encoding, newline="") as file,
-            copy.open("w", encoding="utf-8", newline="") as out,
-        ):
-            while text := file.read(_BLOCK_BYTES):
-                out.write(text)
-    except UnicodeError as error:
-        raise damaged("GeoJSON", "encoding") from error
+    copy = utf8_copy(path, job_dir / "utf8.geojson", encoding, "GeoJSON")
     notes.append(
         Note(
             "encoding-assumed",
@@ -65,18 +57,6 @@ def _as_utf8(path: Path, job_dir: Path, notes: list[Note]) -> Path:
         )
     )
     return copy
-
-
-def _is_utf8(path: Path) -> bool:
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    try:
-        with path.open("rb") as file:
-            while block := file.read(_BLOCK_BYTES):
-                decoder.decode(block)
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _without_crs(path: Path, job_dir: Path) -> tuple[Path, str]:

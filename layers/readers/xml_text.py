@@ -15,6 +15,7 @@ from xml.parsers import expat
 
 from layers.errors import LimitExceeded, UnreadableFile
 from layers.readers.source import Note, damaged
+from layers.readers.transcoding import is_utf8, utf8_copy
 from layers.text import Text
 
 DEEPEST: Final = 64
@@ -39,9 +40,10 @@ def prepare_xml(path: Path, job_dir: Path, format_name: str, notes: list[Note]) 
 def _as_utf8(path: Path, head: bytes, job_dir: Path, format_name: str, notes: list[Note]) -> Path:
     stated = _ENCODING.search(head)
     name = stated[1].decode("ascii").lower() if stated else "utf-8"
+    copy = job_dir / f"utf8{path.suffix}"
     if name in _CHINESE:
-        return _transcode(path, job_dir, format_name)
-    if name not in ("utf-8", "utf8") or _decodes(path, "utf-8"):
+        return utf8_copy(path, copy, "gb18030", format_name, _DECLARATION)
+    if name not in ("utf-8", "utf8") or is_utf8(path):
         return path
     notes.append(
         Note(
@@ -52,34 +54,7 @@ def _as_utf8(path: Path, head: bytes, job_dir: Path, format_name: str, notes: li
             ),
         )
     )
-    return _transcode(path, job_dir, format_name)
-
-
-def _decodes(path: Path, encoding: str) -> bool:
-    decoder = codecs.getincrementaldecoder(encoding)()
-    try:
-        with path.open("rb") as file:
-            while block := file.read(_BLOCK_BYTES):
-                decoder.decode(block)
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _transcode(path: Path, job_dir: Path, format_name: str) -> Path:
-    copy = job_dir / f"utf8{path.suffix}"
-    try:
-        with (
-            path.open("r", encoding="gb18030", newline="") as file,
-            copy.open("w", encoding="utf-8", newline="") as out,
-        ):
-            out.write(_DECLARATION.sub("", file.read(_BLOCK_BYTES), count=1).lstrip())
-            while text := file.read(_BLOCK_BYTES):
-                out.write(text)
-    except UnicodeError as error:
-        raise damaged(format_name, "encoding") from error
-    return copy
+    return utf8_copy(path, copy, "gb18030", format_name, _DECLARATION)
 
 
 class _RootSeen(Exception):
