@@ -20,6 +20,16 @@ from layers.text import Text
 Resource = Literal["plan", "layer", "edition"]
 
 _SQL: Final = statements("layers", "metadata.sql")
+_ACCEPTED: Final = {
+    "accepted_blocking_issues": Text(
+        zh="发布时接受了阻断性问题", en="Published in spite of blocking issues"
+    ),
+    "accepted_basis": Text(
+        zh="发布时所依据的内容已不再生效",
+        en="Published though what it was made against was not in force any more",
+    ),
+}
+"""By the name under which an edition keeps the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,15 +306,10 @@ def _conversion(source: Mapping[str, Any]) -> Text | None:
 
 
 def _acceptance(row: Mapping[str, Any], *, whole: bool) -> Iterator[Step]:
-    """Blocking issues that somebody accepted; the reason only where all layers are visible."""
-    reason = row["metadata"].get("accepted_blocking_issues")
-    if not reason:
-        return
-    said = f": {reason}" if whole else ""
-    yield Step(
-        Text(
-            zh="发布时接受了阻断性问题" + (f"，理由：{reason}" if whole else "") + "。",
-            en=f"Published in spite of blocking issues{said}.",
-        ),
-        row["published"],
-    )
+    """What somebody accepted at the publish; the reason only where all layers are visible."""
+    for name, text in _ACCEPTED.items():
+        reason = row["metadata"].get(name)
+        if not reason:
+            continue
+        zh, en = (f"，理由：{reason}", f": {reason}") if whole else ("", "")
+        yield Step(Text(zh=f"{text.zh}{zh}。", en=f"{text.en}{en}."), row["published"])

@@ -21,6 +21,7 @@ from layers import contents, deltas
 from layers.catalog import Catalog, Layer
 from layers.crs import Box
 from layers.database import Connection, row, rows, statements
+from layers.draft_basis import Basis
 from layers.draft_checks import checked_feature
 from layers.draft_views import make_draft_view, set_region
 from layers.editions import contents_in_force, lock_plan, open_draft, put_layer
@@ -132,7 +133,7 @@ def _stand_on(connection: Connection, edition_id: int, layer: Layer, content_id:
     covered = bytes(found["wkb"]) if found and found["wkb"] else shapely.MultiPolygon()
     # Nothing differs yet: what the first content says about data holds, with its holes.
     contents.finish_content(connection, delta, coverage=covered)
-    put_layer(connection, edition_id, layer.id, delta)
+    put_layer(connection, edition_id, layer.id, delta, basis=Basis("changed", content_id))
     contents.release_content(connection, delta)
 
 

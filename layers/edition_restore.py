@@ -14,7 +14,7 @@ from layers.errors import Conflict, NotFound
 from layers.text import Text
 
 _SQL: Final = statements("layers", "editions.sql")
-_NOT_REPEATED: Final = ("accepted_blocking_issues", "restored_from")
+_NOT_REPEATED: Final = ("accepted_blocking_issues", "accepted_basis", "restored_from")
 """What was said about the earlier edition's publishing is not said about this one's."""
 
 

@@ -17,6 +17,7 @@ from psycopg.types.range import Range
 
 from layers.contents import build_pieces
 from layers.database import Connection, row, rows, statements
+from layers.draft_basis import Basis, refuse_lost_basis
 from layers.errors import Conflict, NotFound
 from layers.quality.record import refuse_blocking
 from layers.text import Text
@@ -37,6 +38,8 @@ class Content:
     content_sha256: str
     accuracy_m: float
     feature_count: int
+    base_id: int | None
+    """The content that it stands on; None for a whole one."""
 
 
 def open_draft(
@@ -79,12 +82,28 @@ def open_draft(
     return row_id
 
 
-def put_layer(connection: Connection, edition_id: int, layer_id: str, content_id: int) -> None:
-    """Make a loaded content the draft's content of that layer; ``Conflict`` if it is no draft."""
+def put_layer(
+    connection: Connection,
+    edition_id: int,
+    layer_id: str,
+    content_id: int,
+    *,
+    basis: Basis | None = None,
+) -> None:
+    """Make a loaded content the draft's content of that layer; ``Conflict`` if it is no draft.
+
+    ``basis`` is what it was made against: the publish asks whether that is still in force.
+    """
     try:
         connection.execute(
             _SQL["put_layer"],
-            {"edition_id": edition_id, "layer_id": layer_id, "content_id": content_id},
+            {
+                "edition_id": edition_id,
+                "layer_id": layer_id,
+                "content_id": content_id,
+                "basis": basis.kind if basis else None,
+                "basis_id": basis.content_id if basis else None,
+            },
         )
     except pg.RestrictViolation as error:
         raise Conflict(
@@ -105,6 +124,7 @@ def publish(
     edition_id: int | None = None,
     *,
     accept_blocking: str | None = None,
+    accept_basis: str | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> int:
     """Put a draft in force from its ``valid_from`` on; give its edition number.
@@ -113,19 +133,20 @@ def publish(
     killed publish is simply run again. Then one transaction carries over the layers that the
     draft does not bring and moves the pointer. An import that comes in between is seen: its pieces
     are made and the transaction tried again. Refused (``Conflict``)
-    while blocking issues are open, also those of the newest quality run on exactly these contents,
-    unless ``accept_blocking`` gives the reason, which is kept.
+    while blocking issues are open, also those of the newest quality run on each of the contents,
+    unless ``accept_blocking`` gives the reason, which is kept; and while a layer was made against
+    what is not in force any more (``layers.draft_basis``), unless ``accept_basis`` gives one.
     """
     edition = _draft(connection, plan_id, edition_id)
+    accepted = _Accepted(accept_blocking, accept_basis)
     for _ in range(_PUBLISH_TRIES):
         contents = rows(connection, _SQL["contents_of_edition"], edition_id=edition["id"])
-        _refuse_unfit(edition["id"], contents, accept_blocking)
-        refuse_blocking(connection, edition["id"], accept_blocking)
+        _refuse_unready(connection, edition["id"], contents, accepted)
         for content in contents:
             if content["state"] != "ready":
                 progress(content["layer_id"])
                 build_pieces(connection, content["id"])
-        if _put_in_force(connection, plan_id, edition["id"], accept_blocking):
+        if _put_in_force(connection, plan_id, edition["id"], accepted):
             return int(edition["id"])
     raise Conflict(
         f"Edition {edition['id']} keeps changing while it is published; stop the imports first.",
@@ -134,8 +155,32 @@ def publish(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Accepted:
+    """Reasons for which a draft is published in spite of what speaks against it."""
+
+    blocking: str | None
+    basis: str | None
+
+    def metadata(self) -> dict[str, str]:
+        """As the edition keeps them."""
+        said = {"accepted_blocking_issues": self.blocking, "accepted_basis": self.basis}
+        return {name: reason for name, reason in said.items() if reason}
+
+
+def _refuse_unready(
+    connection: Connection,
+    edition_id: int,
+    contents: Sequence[Mapping[str, Any]],
+    accepted: _Accepted,
+) -> None:
+    _refuse_unfit(edition_id, contents, accepted.blocking)
+    refuse_blocking(connection, edition_id, accepted.blocking)
+    refuse_lost_basis(connection, edition_id, accepted.basis)
+
+
 def _put_in_force(
-    connection: Connection, plan_id: str, edition_id: int, accept_blocking: str | None
+    connection: Connection, plan_id: str, edition_id: int, accepted: _Accepted
 ) -> bool:
     """Move the pointer; False if an import changed the draft since its pieces were made."""
     with connection.transaction():
@@ -153,13 +198,11 @@ def _put_in_force(
                                " AND carried_over", (edition_id,))  # fmt: skip
             return False
         brought = [content for content in contents if not content["carried_over"]]
-        _refuse_unfit(edition_id, brought, accept_blocking)
-        refuse_blocking(connection, edition_id, accept_blocking)
-        if accept_blocking:
-            connection.execute(
-                "UPDATE library.edition SET metadata = metadata || %s WHERE id = %s",
-                (Jsonb({"accepted_blocking_issues": accept_blocking}), edition_id),
-            )
+        _refuse_unready(connection, edition_id, brought, accepted)
+        connection.execute(
+            "UPDATE library.edition SET metadata = metadata || %s WHERE id = %s",
+            (Jsonb(accepted.metadata()), edition_id),
+        )
         connection.execute(_SQL["mark_published"], {**values, "moment": moment})
         _move_pointer(connection, plan_id, edition_id, edition["valid_from"], moment)
     return True

@@ -31,6 +31,8 @@ def against_force(
     else:
         return []
     before = in_force.content_id
+    if before == content_id:
+        return []
     relation = _relation(connection, content_id, before)
     shift = None if relation and relation["mostly_same"] else _shift(connection, content_id, before)
     found = _compared(connection, content_id, before, by_changes=relation is not None)

@@ -1,5 +1,6 @@
 """The report of an import: what was read, accepted, mended, refused, and why."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -208,6 +209,6 @@ def with_issues(report: ImportReport, found: Sequence[Issue]) -> ImportReport:
     return replace(
         report,
         issues=(*found, *report.issues)[:_SHOWN_ISSUES],
-        issue_counts={**report.issue_counts, **{issue.code: 1 for issue in found}},
+        issue_counts=Counter(report.issue_counts) + Counter(issue.code for issue in found),
         blocking=report.blocking + sum(issue.severity == "blocking" for issue in found),
     )

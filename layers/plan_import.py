@@ -27,6 +27,7 @@ from layers.catalog import Catalog, Layer, Plan
 from layers.crs import Box
 from layers.database import Connection, beside, is_free, statements
 from layers.datum import Transformation
+from layers.draft_basis import Basis, content_to_replace
 from layers.errors import BadInput, BadParameter
 from layers.field_map import FieldMap, load_field_map
 from layers.import_comparison import against_force
@@ -67,7 +68,7 @@ from layers.own_folder import own_folder
 from layers.row_loading import RowLoader
 from layers.sandbox import Sandbox
 from layers.source_rows import copy_chunks
-from layers.zone_check import zone_issue
+from layers.zone_check import known_zone_issue, zone_issue
 
 Progress = Callable[[str, float], None]
 
@@ -279,18 +280,28 @@ class _Import:
                 if job.changes_only:
                     old = kept_issues(connection, content_id, base)
                     issues, report = [*issues, *old], with_issues(report, old)
-                if changes.is_nothing and says_the_same(base, report):
-                    return self._same(edition_id, content_id, base, report)
+                if changes.is_nothing:
+                    same = with_issues(report, self._compared(job, base, base.from_id, report))
+                    if says_the_same(base, same):
+                        return self._same(edition_id, job, base, same)
             self.progress("index", _INDEX_SHARE)
             report, found = self._finish(job, base, gone, report, result)
             report = replace(report, edition=edition_id)
             _copy_issues(connection, content_id, [*issues, *found])
             report = _keep_findings(connection, report, result if base is None else None)
-            editions.put_layer(connection, edition_id, report.layer, content_id)
+            editions.put_layer(
+                connection, edition_id, report.layer, content_id, basis=self._basis(job, base)
+            )
             if self.witness is not None:
                 self.witness.record(report)
             copied()
         return report
+
+    def _basis(self, job: ImportJob, base: Base | None) -> Basis:
+        if base is not None and job.changes_only:
+            return Basis("changed", base.from_id)
+        layer_id = job.layer.id
+        return Basis("compared", content_to_replace(self.connection, layer_id, self.valid_from))
 
     def _finish(
         self,
@@ -307,7 +318,6 @@ class _Import:
         connection.execute(
             _SQL["add_accuracy"], {"content_id": content_id, "added_m": report.added_accuracy_m}
         )
-        zone = zone_issue(connection, self.catalog, content_id, report.source_crs, self.valid_from)
         contents.finish_content(
             connection,
             content_id,
@@ -317,17 +327,33 @@ class _Import:
             blocking_issues=report.blocking,
         )
         self.progress("compare", _COMPARE_SHARE)
-        found = against_force(connection, report, content_id, self.valid_from)
-        found += [zone] if zone is not None else []
+        found = self._compared(job, base, content_id, report)
         return replace(with_issues(report, found), content=content_id), found
 
+    def _compared(
+        self, job: ImportJob, base: Base | None, content_id: int, report: ImportReport
+    ) -> list[Issue]:
+        """What is suspicious about the content as a whole, or about what it stands on."""
+        connection = self.connection
+        zone = None
+        if base is None or content_id != base.from_id:
+            zone = zone_issue(
+                connection, self.catalog, content_id, report.source_crs, self.valid_from
+            )
+        if zone is None and base is not None and not job.changes_only:
+            zone = known_zone_issue(connection, base.from_id)
+        found = against_force(connection, report, content_id, self.valid_from)
+        return [*found, zone] if zone is not None else found
+
     def _same(
-        self, edition_id: int, content_id: int, base: Base, report: ImportReport
+        self, edition_id: int, job: ImportJob, base: Base, report: ImportReport
     ) -> ImportReport:
         """Nothing differs: the draft holds the content that is there."""
         connection = self.connection
-        contents.drop_content(connection, content_id)
-        editions.put_layer(connection, edition_id, report.layer, base.from_id)
+        contents.drop_content(connection, job.content_id)
+        editions.put_layer(
+            connection, edition_id, report.layer, base.from_id, basis=self._basis(job, base)
+        )
         report = replace(
             report,
             edition=edition_id,

@@ -14,10 +14,12 @@ from layers import editions, partitions
 from layers.catalog import Catalog
 from layers.crs_diagnosis import OnLand, wrong_zone
 from layers.crs_families import neighbour_zone
-from layers.database import Connection, statements
+from layers.database import Connection, row, statements
 from layers.import_issues import Issue
+from layers.text import Text
 
 _SQL: Final = statements("layers", "import.sql")
+_CODE: Final = "zone-suspected"
 
 
 def zone_issue(
@@ -30,7 +32,7 @@ def zone_issue(
     """A blocking issue where a neighbouring zone would bring everything onto land.
 
     None for sources that are in no zone, and while there are no divisions in force on the day.
-    ``content_id`` is a content whose rows are loaded and not yet attached.
+    ``content_id`` is a content whose rows are loaded; of a delta only its own are looked at.
     """
     if neighbour_zone(source_crs, 0) is None and not source_crs.startswith("custom:"):
         return None
@@ -56,4 +58,12 @@ def zone_issue(
     reason = wrong_zone(
         OnLand(shares[0], {steps: share for steps, share in shares.items() if steps}), source_crs
     )
-    return Issue("zone-suspected", "blocking", reason, field="geometry") if reason else None
+    return Issue(_CODE, "blocking", reason, field="geometry") if reason else None
+
+
+def known_zone_issue(connection: Connection, content_id: int) -> Issue | None:
+    """What was found of the content that a delta stands on: a few other rows do not move it."""
+    found = row(connection, _SQL["issue_of_code"], content_id=content_id, code=_CODE)
+    if found is None:
+        return None
+    return Issue(_CODE, found["severity"], Text(**found["reason"]), field=found["field"])

@@ -152,6 +152,10 @@ def publish(
     accept_blocking: Annotated[
         str | None, typer.Option(help="Publish in spite of blocking issues; the reason is kept.")
     ] = None,
+    accept_basis: Annotated[
+        str | None,
+        typer.Option(help="Publish though what it was made against is not in force; kept."),
+    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Make a quality report first; blocking findings stop.")
     ] = False,
@@ -163,7 +167,8 @@ def publish(
     json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
 ) -> None:
     """Put a draft edition in force. Refused while its newest quality report has blocking findings;
-    without a report nothing is known and nothing is refused (--check makes one first).
+    without a report nothing is known and nothing is refused (--check makes one first). Refused as
+    well when the edition that it was edited from or compared with was withdrawn in the meantime.
 
     Example: gis-service publish overall-plan --check
     """
@@ -185,8 +190,9 @@ def publish(
             edition = edition_to_check(connection, plan, edition)
             check_edition(connection, settings, edition)
         number = editions.publish(
-            connection, plan, edition, accept_blocking=accept_blocking, progress=say
-        )
+            connection, plan, edition, accept_blocking=accept_blocking,
+            accept_basis=accept_basis, progress=say,
+        )  # fmt: skip
     if json:
         show_json({"plan": plan, "edition": number, "state": "published"})
     else:

@@ -119,10 +119,12 @@ def outlines_of(connection: Connection, run_id: int) -> dict[str, bytes]:
 
 
 def refuse_blocking(connection: Connection, edition_id: int, accepted: str | None) -> None:
-    """``Conflict`` where the newest run on exactly the draft's contents has blocking findings.
+    """``Conflict`` where the newest run on a content of the draft has blocking findings in it.
 
-    Where there is no such run nothing is known and nothing is refused: publishing does not wait
-    for a check that takes minutes (``publish --check`` makes one first).
+    Whatever edition that run was of: a restored edition, or a draft of which another layer was
+    imported again, is no better than what was seen. Where a content was never looked at nothing is
+    known and nothing is refused: publishing does not wait for a check that takes minutes
+    (``publish --check`` makes one first).
     """
     if accepted:
         return
@@ -131,10 +133,10 @@ def refuse_blocking(connection: Connection, edition_id: int, accepted: str | Non
         count = found["blocking"]
         raise Conflict(
             f"The quality report of edition {edition_id} has {count} blocking findings (run "
-            f"{found['id']}, see: gis-service quality). Mend the data and import them again, or "
-            "publish with --accept-blocking 'reason'.",
+            f"{found['id']}, see: gis-service quality). Mend the data and import them again, check "
+            "anew (publish --check), or publish with --accept-blocking 'reason'.",
             f"版本 {edition_id} 的质检报告有 {count} 个阻断性问题（第 {found['id']} 次质检，"
-            "见 gis-service quality）。请修正数据后重新导入，"
+            "见 gis-service quality）。请修正数据后重新导入，或重新质检（publish --check），"
             "或使用 --accept-blocking '理由' 发布。",
             code="quality-blocking",
         )

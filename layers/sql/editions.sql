@@ -29,10 +29,62 @@ WHERE f.plan_id = %(plan_id)s
 UPDATE library.edition SET valid_from = %(valid_from)s WHERE id = %(edition_id)s
 
 -- name: put_layer
-INSERT INTO library.edition_layer (edition_id, layer_id, content_id)
-VALUES (%(edition_id)s, %(layer_id)s, %(content_id)s)
+-- Changes of what the draft holds already leave what that was made against.
+INSERT INTO library.edition_layer AS el (edition_id, layer_id, content_id, basis, basis_id)
+VALUES (%(edition_id)s, %(layer_id)s, %(content_id)s, %(basis)s, %(basis_id)s)
 ON CONFLICT (edition_id, layer_id)
-DO UPDATE SET content_id = excluded.content_id, carried_over = false
+DO UPDATE SET
+    content_id = excluded.content_id,
+    carried_over = false,
+    basis = CASE WHEN excluded.basis = 'changed' THEN el.basis ELSE excluded.basis END,
+    basis_id = CASE WHEN excluded.basis = 'changed' THEN el.basis_id ELSE excluded.basis_id END
+
+-- name: content_to_replace
+-- The content of a layer in force on the day, else the last one.
+SELECT el.content_id
+FROM library.in_force AS f
+INNER JOIN library.layer AS l ON l.plan_id = f.plan_id AND l.id = %(layer_id)s
+INNER JOIN library.edition_layer AS el ON el.edition_id = f.edition_id AND el.layer_id = l.id
+WHERE upper_inf(f.recorded) AND (f.valid @> %(valid_from)s::date OR upper_inf(f.valid))
+ORDER BY f.valid @> %(valid_from)s::date DESC
+LIMIT 1
+
+-- name: lost_bases
+-- Layers of a draft whose basis is not what they will replace on the draft's first day. A whole
+-- file that replaces nothing, or is what it replaces, needs no comparison.
+SELECT
+    el.layer_id,
+    origin.id AS edition_id,
+    origin.state = 'withdrawn' AS withdrawn
+FROM library.edition_layer AS el
+INNER JOIN library.edition AS e ON e.id = el.edition_id
+LEFT JOIN LATERAL (
+    SELECT other.content_id
+    FROM library.in_force AS f
+    INNER JOIN library.edition_layer AS other
+        ON other.edition_id = f.edition_id AND other.layer_id = el.layer_id
+    WHERE
+        f.plan_id = e.plan_id AND upper_inf(f.recorded)
+        AND (f.valid @> e.valid_from OR upper_inf(f.valid))
+    ORDER BY f.valid @> e.valid_from DESC
+    LIMIT 1
+) AS held ON true
+LEFT JOIN LATERAL (
+    SELECT own.id, own.state
+    FROM library.edition_layer AS brought
+    INNER JOIN library.edition AS own ON own.id = brought.edition_id AND own.state <> 'draft'
+    WHERE brought.content_id = el.basis_id
+    ORDER BY own.id DESC
+    LIMIT 1
+) AS origin ON true
+WHERE
+    el.edition_id = %(edition_id)s
+    AND el.basis IS NOT NULL
+    AND el.basis_id IS DISTINCT FROM held.content_id
+    AND NOT (
+        el.basis = 'compared' AND (held.content_id IS NULL OR held.content_id = el.content_id)
+    )
+ORDER BY el.layer_id
 
 -- name: edition
 SELECT e.id, e.plan_id, e.state, e.title, e.valid_from, e.synthetic, e.published
@@ -199,7 +251,8 @@ SELECT
     el.content_id,
     c.content_sha256,
     c.accuracy_m,
-    c.feature_count
+    c.feature_count,
+    c.base_id
 FROM library.in_force AS f
 INNER JOIN library.edition AS e ON e.id = f.edition_id
 INNER JOIN library.edition_layer AS el ON el.edition_id = f.edition_id

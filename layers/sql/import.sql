@@ -235,6 +235,12 @@ FROM (
 CROSS JOIN (VALUES (-1), (0), (1)) AS moved (steps)
 GROUP BY moved.steps
 
+-- name: issue_of_code
+SELECT i.severity, i.reason, i.field
+FROM library.import_issue AS i
+WHERE i.content_id = %(content_id)s AND i.code = %(code)s
+LIMIT 1
+
 -- name: add_accuracy
 -- A change of datum adds its own variance to the layer's. A delta is no better than its base.
 UPDATE library.layer_content AS c

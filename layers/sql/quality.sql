@@ -202,23 +202,27 @@ WHERE o.run_id = %(run_id)s
 ORDER BY o.layer_id
 
 -- name: blocking_of_contents
--- What the newest run found of exactly the contents that a draft would be published with. What
--- the import found stands in blocking_issues, where drafts are also mended; it is not counted twice.
+-- What the newest run on each content that a draft would be published with found in it, in
+-- whatever edition. What the import found stands in blocking_issues, where drafts are also mended;
+-- it is not counted twice. A run counts under a layer what it found between that and another one.
 SELECT
-    r.id,
-    (
-        SELECT coalesce(sum((c ->> 'count')::bigint), 0)::bigint
-        FROM jsonb_array_elements(r.counts) AS c
-        WHERE c ->> 'origin' = 'edition' AND c ->> 'severity' = 'blocking'
-    ) AS blocking
-FROM library.quality_run AS r
-WHERE
-    r.edition_id = %(edition_id)s
-    AND r.contents = (
-        SELECT jsonb_object_agg(el.layer_id, concat(c.id, ':', c.content_sha256))
-        FROM library.edition_layer AS el
-        INNER JOIN library.layer_content AS c ON c.id = el.content_id
-        WHERE el.edition_id = %(edition_id)s AND NOT el.carried_over
-    )
-ORDER BY r.id DESC
-LIMIT 1
+    max(newest.id) FILTER (WHERE newest.blocking > 0) AS id,
+    coalesce(sum(newest.blocking), 0)::bigint AS blocking
+FROM library.edition_layer AS el
+INNER JOIN library.layer_content AS c ON c.id = el.content_id
+CROSS JOIN LATERAL (
+    SELECT
+        r.id,
+        (
+            SELECT coalesce(sum((one ->> 'count')::bigint), 0)
+            FROM jsonb_array_elements(r.counts) AS one
+            WHERE
+                one ->> 'origin' = 'edition' AND one ->> 'severity' = 'blocking'
+                AND one ->> 'layer' = el.layer_id
+        ) AS blocking
+    FROM library.quality_run AS r
+    WHERE r.contents ->> el.layer_id = concat(c.id, ':', c.content_sha256)
+    ORDER BY r.id DESC
+    LIMIT 1
+) AS newest
+WHERE el.edition_id = %(edition_id)s AND NOT el.carried_over

@@ -357,6 +357,9 @@ def test_a_wrong_zone_inside_the_region_lies_on_the_sea(
     assert issue.severity == "blocking"
     assert "EPSG:4545" in issue.reason.en
     assert "EPSG:4545" in issue.reason.zh
+    again = run(tmp_path / "a.gpkg")  # no row differs, and the suspicion stays
+    assert (again.content, again.blocking) == (report.content, report.blocking)
+    assert dict(again.issue_counts) == dict(report.issue_counts)
     right = run(write(tmp_path / "b.gpkg", plane, "EPSG:4545"))
     assert "zone-suspected" not in right.issue_counts
     # At sea and rightly so: no zone would bring it onto land.

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 import shapely
 
-from layers import editions
+from layers import edition_restore, editions
 from layers.catalog import Catalog
 from layers.database import Connection, connect
 from layers.errors import Conflict, NotFound
@@ -114,6 +114,25 @@ def test_a_run_on_other_rows_says_nothing(
     assert run(edition).outcome == "blocked"
     assert landuse(publish, [box(0, 0, 100, 100), box(100, 0, 200, 100)]) == edition
     editions.publish(opened, "overall-plan", edition)
+
+
+def test_findings_stand_in_whatever_edition_brings_the_content(
+    opened: Connection, publish: Any, run: Callable[..., QualityRun], box: MakeBox
+) -> None:
+    """Restoring an edition, or importing another layer, makes no overlap go away."""
+    edition = landuse(publish, [box(0, 0, 100, 100), box(50, 0, 200, 100)])
+    assert run(edition).outcome == "blocked"
+    publish("ecological_redline", [box(500, 0, 600, 100)], publish=False)
+    with pytest.raises(Conflict) as refused:
+        editions.publish(opened, "overall-plan", edition)
+    assert refused.value.code == "quality-blocking"
+    editions.publish(opened, "overall-plan", edition, accept_blocking="known, see letter 7")
+    day = datetime.date(2026, 1, 1)
+    restored = edition_restore.restore(opened, "overall-plan", edition, valid_from=day)
+    with pytest.raises(Conflict) as refused:
+        editions.publish(opened, "overall-plan", restored)
+    assert refused.value.code == "quality-blocking"
+    editions.publish(opened, "overall-plan", restored, accept_blocking="as in letter 7")
 
 
 def test_an_edit_of_a_checked_draft_is_another_content(
