@@ -36,6 +36,8 @@ def check_compatibility(case: Case) -> TestResult:
     test, matrix = case.rule.test.compatibility, case.matrix
     if test is None or matrix is None:
         raise TypeError("no compatibility test or matrix")
+    if test.max_share is None or test.default == "undetermined":
+        raise TypeError("a compatibility test between plans")
     judged = _judge_features(case, matrix, test.default)
     measured = {value: _measure(case, judged, value) for value in _VALUES}
     unknown = measure_shared(

@@ -40,6 +40,7 @@ UseVerdict = Literal["permitted", "conditional", "forbidden"]
 
 def _as_text(value: object) -> object:
     """YAML reads ``number: 2016`` as an integer and a bare date as a date; both mean text."""
+PlanLevel = Literal["overall", "special", "detailed"]
     if isinstance(value, int | float | date) and not isinstance(value, bool):
         return str(value)
     return value
@@ -109,7 +110,7 @@ class Subject(Model):
     when: ConditionText | None = None
     property: Words | None = None
     line_width: Quantity | None = None
-    plan_level: Words | None = None
+    plan_level: PlanLevel | None = None
     vertical_datum: Words | None = None
 
     @model_validator(mode="after")
@@ -125,7 +126,7 @@ class Target(Model):
     layer: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     filter: ConditionText | None = None
     property: Words | None = None
-    plan_level: Literal["overall", "special", "detailed"] | None = None
+    plan_level: PlanLevel | None = None
     status: Literal["in-force"] | None = None
 
 
@@ -215,18 +216,26 @@ class MaxShare(Model):
 
 
 class CompatibilityTest(Model):
-    """Shares of the site by the matrix value of (plan code, project code)."""
+    """Shares of the site by the matrix value of (plan code, project code).
+
+    For a plan as subject: the relation of the classes of two plans, by a matrix of
+    ``plan_matrices``; ``crosswalk`` names the schemes that are walked across to its scheme.
+    """
 
     matrix: Words
     default: UseVerdict = "forbidden"
     max_share: MaxShare
     crosswalk: tuple[Words, ...] = ()
 
-    @model_validator(mode="after")
-    def _no_crosswalk(self) -> Self:
+    def misfit(self, subject_kind: str) -> str | None:
+        """What does not belong to this kind of subject, or is missing for it."""
+        if subject_kind == "plan":
+            return None if self.max_share is None else "max_share belongs to projects"
         if self.crosswalk:
-            raise ValueError("crosswalk is not applied by this engine and must not be given")
-        return self
+            return "crosswalk is applied between plans only and must not be given"
+        if self.default == "undetermined":
+            return "a default for projects is permitted, conditional or forbidden"
+        return "max_share is needed for projects" if self.max_share is None else None
 
 
 class SurfaceTest(Model):
@@ -362,3 +371,29 @@ class Rule(Model):
         if self.test.distance is None:
             return 0.0
         return max(q.value for q in self.test.distance.minima()) * 1.02 + 1.0
+        if (self.test.balance is None) != (self.target.ledger is None):
+            raise ValueError("a balance needs a ledger in its target, and no other test has one")
+        if self.test.balance is not None:
+            self._check_balance(self.test.balance)
+        return self
+
+    def _check_balance(self, balance: BalanceTest) -> None:
+        layer = balance.expression.layer
+        if self.target.layer != (layer or COUNTY):
+            raise ValueError("the target's layer is not the one of the quantity")
+        if self.target.filter is not None:
+            raise ValueError("a balance selects by the codes of its quantity, not by a filter")
+        if self.subject.dimensions != ("area",):
+            raise ValueError("a balance measures areas: dimensions must be [area]")
+        if "land_class" in self.target.key and layer is None:
+            raise ValueError("land_class in the key needs the codes of a quantity")
+
+    @model_validator(mode="after")
+    def _fits_its_subject(self) -> Self:
+        asked, kind = self.test.compatibility, self.subject.kind
+        if kind == "plan" and (asked is None or self.subject.when or self.target.filter):
+            raise ValueError(
+                "plans are compared by compatibility alone, without 'when' and 'filter'"
+            )
+        if asked is not None and (misfit := asked.misfit(kind)) is not None:
+            raise ValueError(misfit)

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 from pydantic import Field
 
 from layers.text import Text
+from planning_rules.plan_matrix import PlanMatrix
 from planning_rules.rule import Model, Rule, Words
 from planning_rules.rule_set import CompatibilityMatrix, Defaults
 
@@ -35,6 +36,7 @@ class RuleFile(Model):
     defaults: Defaults | None = None
     rules: tuple[Rule, ...] = ()
     matrices: tuple[CompatibilityMatrix, ...] = ()
+    plan_matrices: tuple[PlanMatrix, ...] = ()
     remarks: Any = Field(default=None, description="Not read.")
 
 

@@ -14,11 +14,14 @@ from pydantic import Field, ValidationError, model_validator
 from layers.errors import BadConfiguration
 from layers.text import Text
 from planning_rules.canonical_json import canonical, json_value
+from planning_rules.land_take import COUNTY
+from planning_rules.plan_matrix import PlanMatrix
 from planning_rules.quantity import Quantity
 from planning_rules.rule import Model, Rule, Tolerance, UseVerdict, Words
 
 ATTRIBUTES_FILE: Final = "attributes.yml"
-_SECTIONS: Final = frozenset({"ruleset", "defaults", "rules", "matrices", "remarks"})
+_LISTS: Final = ("rules", "matrices", "plan_matrices")
+_SECTIONS: Final = frozenset({"ruleset", "defaults", "remarks", *_LISTS})
 
 
 class AttributeOption(Model):
@@ -98,6 +101,7 @@ class RuleSet(Model):
     defaults: Defaults = Defaults()
     rules: tuple[Rule, ...] = Field(min_length=1)
     matrices: tuple[CompatibilityMatrix, ...] = ()
+    plan_matrices: tuple[PlanMatrix, ...] = ()
     attributes: tuple[AttributeField, ...] = ()
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     canonical_text: str = Field(default="", repr=False)
@@ -115,7 +119,11 @@ class RuleSet(Model):
                     "this engine and must not be given"
                 )
             wanted = rule.test.compatibility
-            if wanted is not None and self.matrix(wanted.matrix) is None:
+            if wanted is None:
+                continue
+            if rule.subject.kind == "plan":
+                _check_plan_rule(rule, self.plan_matrix(wanted.matrix))
+            elif self.matrix(wanted.matrix) is None:
                 raise ValueError(f"{rule.id}: there is no matrix {wanted.matrix}")
         return self
 
@@ -128,10 +136,20 @@ class RuleSet(Model):
         """The compatibility matrix of that id."""
         return next((matrix for matrix in self.matrices if matrix.id == matrix_id), None)
 
+    def plan_matrix(self, matrix_id: str) -> PlanMatrix | None:
+        """The matrix between plans of that id."""
+        return next((matrix for matrix in self.plan_matrices if matrix.id == matrix_id), None)
+
     @cached_property
     def layers(self) -> tuple[str, ...]:
-        """The layers that the rules read, sorted."""
-        return tuple(sorted({rule.target.layer for rule in self.rules}))
+        """The layers that the rules for projects read, sorted."""
+        read = {rule.target.layer for rule in self.rules if rule.subject.kind == "project"}
+        return tuple(sorted(read | ({COUNTY} if self.ledgers else set())))
+
+    @cached_property
+    def ledgers(self) -> tuple[str, ...]:
+        """The quota ledgers that the rules read, sorted."""
+        return tuple(sorted({r.target.ledger for r in self.rules if r.target.ledger is not None}))
 
     def margin_m(self, layer: str) -> float:
         """How far around the site features of the layer are needed, in metres."""
@@ -151,6 +169,17 @@ class RuleSet(Model):
             min_area_m2=choose("min_area").value,
             classify_as_accuracy_difference=choose("on_below") != "record",
         )
+
+
+def _check_plan_rule(rule: Rule, matrix: PlanMatrix | None) -> None:
+    wanted = rule.test.compatibility
+    if wanted is None or matrix is None:
+        raise ValueError(f"{rule.id}: there is no matrix between plans {wanted and wanted.matrix}")
+    if rule.target.layer not in matrix.layers:
+        raise ValueError(f"{rule.id}: {matrix.id} does not say the classes of {rule.target.layer}")
+    known = {matrix.scheme, *(walk.scheme for walk in matrix.crosswalks)}
+    if missing := sorted(set(wanted.crosswalk) - known):
+        raise ValueError(f"{rule.id}: {matrix.id} has no crosswalk from {', '.join(missing)}")
 
 
 def _meet(one: Rule, other: Rule) -> bool:
@@ -209,7 +238,7 @@ def _merge(merged: dict[str, Any], content: dict[str, Any], file: Path) -> None:
             raise BadConfiguration(
                 f"{file.name}: unknown key '{key}'.", f"{file.name}：未知的键“{key}”。"
             )
-        if key in ("rules", "matrices") and isinstance(value, list):
+        if key in _LISTS and isinstance(value, list):
             merged.setdefault(key, []).extend(value)
         elif key in merged:
             raise BadConfiguration(
@@ -231,6 +260,7 @@ def _build(merged: dict[str, Any], attributes: list[Any], path: Path) -> RuleSet
                 "defaults": merged.get("defaults", {}),
                 "rules": rules,
                 "matrices": merged.get("matrices", []),
+                "plan_matrices": merged.get("plan_matrices", []),
                 "attributes": attributes,
                 "sha256": hashlib.sha256(text).hexdigest(),
                 "canonical_text": text.decode(),
