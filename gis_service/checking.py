@@ -217,7 +217,8 @@ def _targets(
     keepers: Mapping[str, Text],
 ) -> dict[str, TargetLayer]:
     searches = {content.content_id: boxes[layer] for layer, content in contents.items()}
-    near = candidates(connection, searches)
+    bases = {content.content_id: content.base_id for content in contents.values()}
+    near = candidates(connection, searches, bases)
     # As far as the rules look: a hole beside the site matters to a distance.
     covered = coverage_near(connection, searches)
     return {

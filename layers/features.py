@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, LiteralString, NamedTuple
 
 import shapely
+from psycopg import sql
+from psycopg.rows import dict_row
 
 from layers.crs import Box
 from layers.database import Connection, row, rows, statements
@@ -12,6 +15,9 @@ from layers.errors import LimitExceeded
 
 _SQL: Final = statements("layers", "features.sql")
 _NOWHERE: Final = shapely.to_wkb(shapely.Polygon())
+_UNION_ALL: Final = sql.SQL("\nUNION ALL\n")
+_KEPT_STATEMENTS: Final = 64
+"""One for each choice of contents: it changes with a publish."""
 
 MOST_PIECES: Final = 200_000
 """A province-wide site would carry the province through the memory of one check."""
@@ -28,16 +34,20 @@ class Candidate:
 
 
 def candidates(
-    connection: Connection, searches: Mapping[int, Sequence[Box]]
+    connection: Connection,
+    searches: Mapping[int, Sequence[Box]],
+    bases: Mapping[int, int | None] | None = None,
 ) -> dict[int, tuple[Candidate, ...]]:
     """Features whose pieces' boxes meet one of the boxes (lon/lat degrees), by content number.
 
     A corridor comes as many small boxes, so that its bounding box does not fetch the province.
     One statement for all contents: planning each of twenty alone took longer than running it.
+    ``bases`` tells what each content stands on, None = it is whole; asked for if not given.
     """
     found: dict[int, list[Candidate]] = {content: [] for content in searches}
     pieces = 0
-    statement = content_parts(connection, searches).on(_SQL["candidates"])
+    known = content_parts(connection, searches).bases if bases is None else bases
+    statement = _candidates_of(tuple((content, known.get(content)) for content in sorted(searches)))
     for record in _search(connection, statement, searches, most=MOST_PIECES + 1):
         pieces += len(record["pieces"])
         found[record["content_id"]].append(
@@ -61,25 +71,49 @@ def coverage_near(
     connection: Connection, searches: Mapping[int, Sequence[Box]]
 ) -> dict[int, bytes]:
     """Where contents have data near their boxes, as WKB (lon/lat); an empty polygon = nowhere."""
+    statement = _coverage_of(tuple(sorted(searches)))
     covered = {
         record["content_id"]: bytes(record["coverage"])
-        for record in _search(connection, _SQL["coverage_near"], searches)
+        for record in _search(connection, statement, searches)
     }
     return {content: covered.get(content, _NOWHERE) for content in searches}
 
 
+@lru_cache(maxsize=_KEPT_STATEMENTS)
+def _candidates_of(contents: tuple[tuple[int, int | None], ...]) -> bytes:
+    """The statement for contents and what each stands on."""
+    pieces, features = [], []
+    for content, base in contents:
+        parts = ("whole",) if base is None else ("whole", "base")
+        numbers = {"content": sql.Literal(content), "base": sql.Literal(base)}
+        pieces += [sql.SQL(_SQL[f"{part}_pieces"]).format(**numbers) for part in parts]
+        features += [sql.SQL(_SQL[f"{part}_features"]).format(**numbers) for part in parts]
+    return (
+        sql.SQL(_SQL["candidates"])
+        .format(pieces=_UNION_ALL.join(pieces), features=_UNION_ALL.join(features))
+        .as_bytes()
+    )
+
+
+@lru_cache(maxsize=_KEPT_STATEMENTS)
+def _coverage_of(contents: tuple[int, ...]) -> bytes:
+    branch = sql.SQL(_SQL["coverage_pieces"])
+    pieces = [branch.format(content=sql.Literal(content)) for content in contents]
+    return sql.SQL(_SQL["coverage_near"]).format(pieces=_UNION_ALL.join(pieces)).as_bytes()
+
+
 def _search(
-    connection: Connection,
-    statement: LiteralString,
-    searches: Mapping[int, Sequence[Box]],
-    **values: Any,
+    connection: Connection, statement: bytes, searches: Mapping[int, Sequence[Box]], **values: Any
 ) -> list[dict[str, Any]]:
+    """Run a statement on boxes; its plan stays with the connection."""
     asked = [(content, box) for content, boxes in searches.items() for box in boxes]
     if not asked:
         return []
     contents = [content for content, _ in asked]
     sides = _sides([box for _, box in asked])
-    return rows(connection, statement, content_ids=contents, **sides, **values)
+    with connection.cursor(row_factory=dict_row, binary=True) as cursor:
+        cursor.execute(statement, {"content_ids": contents, **sides, **values}, prepare=True)
+        return cursor.fetchall()
 
 
 class Parts(NamedTuple):
@@ -88,6 +122,8 @@ class Parts(NamedTuple):
     parts: list[int]
     have_base: bool
     """Whether one of them stands on another one."""
+    bases: Mapping[int, int]
+    """Which one stands on which."""
 
     def on(self, statement: LiteralString) -> LiteralString:
         """A statement on views of ``reading``, for these contents.
@@ -107,6 +143,7 @@ def content_parts(connection: Connection, content_ids: Iterable[int]) -> Parts:
     return Parts(
         sorted({record["part_id"] for record in found}),
         any(record["from_base"] for record in found),
+        {record["content_id"]: record["part_id"] for record in found if record["from_base"]},
     )
 
 

@@ -1,66 +1,93 @@
 -- name: candidates
 -- Pieces near a submission, of many contents at once: the spatial index decides, nothing is
 -- clipped here. A submitted geometry never meets GEOS inside the database (it can hold or crash
--- a backend). OFFSET 0 and LIMIT keep the planner to one index look-up a box and a feature; it
--- knows nothing of the boxes and would rather read whole partitions. "NOT from_base" is taken out
--- where one of the contents stands on another one (layers.features.Parts).
-WITH near AS (
-    SELECT DISTINCT ON (search.content_id, p.fid, p.piece)
-        search.content_id,
-        p.fid,
-        p.piece,
-        p.geom
+-- a backend). The words in braces become one branch a stored part of a content, each with the
+-- numbers written out: so the planner sees one partition a branch whatever else the library
+-- holds, and the plan is kept with the connection. LIMIT is for memory.
+WITH search AS MATERIALIZED (
+    SELECT
+        s.content_id,
+        ST_MakeEnvelope(s.west, s.south, s.east, s.north, 4490) AS box
     FROM unnest(
         %(content_ids)s::integer [],
         %(west)s::double precision [],
         %(south)s::double precision [],
         %(east)s::double precision [],
         %(north)s::double precision []
-    ) AS search (content_id, west, south, east, north)
-    CROSS JOIN LATERAL (
-        SELECT
-            op.fid,
-            op.piece,
-            ST_AsBinary(op.geom) AS geom
-        FROM overlay_piece AS op
-        WHERE
-            op.content_id = search.content_id
-            AND NOT op.from_base
-            AND op.geom && ST_MakeEnvelope(
-                search.west, search.south, search.east, search.north, 4490
-            )
-        OFFSET 0
-    ) AS p
-    ORDER BY search.content_id, p.fid, p.piece
-    LIMIT %(most)s
-)
+    ) AS s (content_id, west, south, east, north)
+),
 
-SELECT
-    n.content_id,
-    n.fid,
-    f.feature_id,
-    f.attributes,
-    n.pieces
-FROM (
+near AS (
+    SELECT DISTINCT ON (found.content_id, found.fid, found.piece)
+        found.content_id,
+        found.fid,
+        found.piece,
+        found.geom
+    FROM ({pieces}) AS found
+    ORDER BY found.content_id, found.fid, found.piece
+    LIMIT %(most)s
+),
+
+n AS MATERIALIZED (
     SELECT
         near.content_id,
         near.fid,
-        array_agg(near.geom ORDER BY near.piece) AS pieces
+        array_agg(ST_AsBinary(near.geom) ORDER BY near.piece) AS pieces
     FROM near
     GROUP BY near.content_id, near.fid
-) AS n
+)
+
+{features}
+ORDER BY content_id, feature_id
+
+-- name: whole_pieces
+-- Rows that a content stores itself. OFFSET 0 keeps the planner to one index look-up a box; it
+-- knows nothing of the boxes and would rather read whole partitions.
+SELECT s.content_id, p.fid, p.piece, p.geom
+FROM search AS s
 CROSS JOIN LATERAL (
-    SELECT
-        feature.feature_id,
-        feature.attributes
-    FROM feature
+    SELECT op.fid, op.piece, op.geom
+    FROM stored_overlay_piece AS op
+    WHERE op.content_id = {content} AND op.geom && s.box
+    OFFSET 0
+) AS p
+WHERE s.content_id = {content}
+
+-- name: base_pieces
+-- Rows of its base that hold in a content.
+SELECT s.content_id, p.fid, p.piece, p.geom
+FROM search AS s
+CROSS JOIN LATERAL (
+    SELECT op.fid, op.piece, op.geom
+    FROM overlay_piece AS op
     WHERE
-        feature.content_id = n.content_id
-        AND NOT feature.from_base
-        AND feature.fid = n.fid
+        op.content_id = {content} AND op.part_id = {base} AND op.from_base AND op.geom && s.box
+    OFFSET 0
+) AS p
+WHERE s.content_id = {content}
+
+-- name: whole_features
+SELECT n.content_id, n.fid, f.feature_id, f.attributes, n.pieces
+FROM n
+CROSS JOIN LATERAL (
+    SELECT o.feature_id, o.attributes
+    FROM stored_feature AS o
+    WHERE o.content_id = {content} AND o.fid = n.fid
     LIMIT 1
 ) AS f
-ORDER BY n.content_id, f.feature_id
+WHERE n.content_id = {content}
+
+-- name: base_features
+-- Fids of base and delta differ; what is hidden has no pieces in "n".
+SELECT n.content_id, n.fid, f.feature_id, f.attributes, n.pieces
+FROM n
+CROSS JOIN LATERAL (
+    SELECT o.feature_id, o.attributes
+    FROM stored_feature AS o
+    WHERE o.content_id = {base} AND o.fid = n.fid
+    LIMIT 1
+) AS f
+WHERE n.content_id = {content}
 
 -- name: at_place
 -- Features of several contents at a place (or within a small radius, for lines and points); at
@@ -106,29 +133,41 @@ ORDER BY wanted.content_id, f.feature_id
 
 -- name: coverage_near
 -- Where contents have data, near their boxes; a content without any is not in the answer.
-SELECT
-    near.content_id,
-    ST_AsBinary(ST_Union(near.geom)) AS coverage
-FROM (
-    SELECT DISTINCT ON (search.content_id, p.piece)
-        search.content_id,
-        p.geom
+WITH search AS MATERIALIZED (
+    SELECT
+        s.content_id,
+        ST_MakeEnvelope(s.west, s.south, s.east, s.north, 4490) AS box
     FROM unnest(
         %(content_ids)s::integer [],
         %(west)s::double precision [],
         %(south)s::double precision [],
         %(east)s::double precision [],
         %(north)s::double precision []
-    ) AS search (content_id, west, south, east, north)
-    INNER JOIN coverage_piece AS p
-        ON
-            p.content_id = search.content_id
-            AND p.geom && ST_MakeEnvelope(
-                search.west, search.south, search.east, search.north, 4490
-            )
-    ORDER BY search.content_id, p.piece
+    ) AS s (content_id, west, south, east, north)
+)
+
+SELECT
+    near.content_id,
+    ST_AsBinary(ST_Union(near.geom)) AS coverage
+FROM (
+    SELECT DISTINCT ON (found.content_id, found.piece)
+        found.content_id,
+        found.geom
+    FROM ({pieces}) AS found
+    ORDER BY found.content_id, found.piece
 ) AS near
 GROUP BY near.content_id
+
+-- name: coverage_pieces
+SELECT s.content_id, p.piece, p.geom
+FROM search AS s
+CROSS JOIN LATERAL (
+    SELECT c.piece, c.geom
+    FROM coverage_piece AS c
+    WHERE c.content_id = {content} AND c.geom && s.box
+    OFFSET 0
+) AS p
+WHERE s.content_id = {content}
 
 -- name: covered_at
 SELECT DISTINCT p.content_id AS id
@@ -139,7 +178,7 @@ WHERE
 
 -- name: content_parts
 -- The contents that store the rows of the given ones: themselves and their bases.
-SELECT p.part_id, p.part_id <> p.content_id AS from_base
+SELECT p.content_id, p.part_id, p.part_id <> p.content_id AS from_base
 FROM content_part AS p
 WHERE p.content_id = ANY(%(content_ids)s)
 

@@ -8,7 +8,8 @@ SELECT
     el.content_id,
     c.content_sha256,
     c.accuracy_m,
-    c.feature_count
+    c.feature_count,
+    c.base_id
 FROM unnest(%(edition_ids)s::integer [], %(layer_ids)s::text []) AS pin (edition_id, layer_id)
 INNER JOIN library.edition_layer AS el
     ON el.edition_id = pin.edition_id AND el.layer_id = pin.layer_id

@@ -88,7 +88,11 @@ def test_a_delta_reads_like_the_whole_and_stores_the_change(
     assert min(found[name][0] for name in ("F3", "F4")) > 40
     assert stored(connection, "feature", content_id) == 2
     assert stored(connection, "hidden_feature", content_id) == 2
-    assert content_parts(connection, [content_id]) == ([base, content_id], True)
+    assert content_parts(connection, [content_id]) == (
+        [base, content_id],
+        True,
+        {content_id: base},
+    )
     kept = connection.execute(
         "SELECT feature_count, ST_AsBinary(coverage), state FROM library.layer_content"
         " WHERE id = %s",
@@ -137,7 +141,7 @@ def test_a_delta_of_a_delta_stands_on_the_same_base(connection: Connection, base
 def test_what_changes_a_fifth_is_stored_whole(connection: Connection, base: int) -> None:
     content_id = change(connection, base, list(range(9)), 0.005)
 
-    assert content_parts(connection, [content_id]) == ([content_id], False)
+    assert content_parts(connection, [content_id]) == ([content_id], False, {})
     assert stored(connection, "feature", content_id) == 40
     assert stored(connection, "hidden_feature", content_id) == 0
     assert seen(connection, content_id)["F8"][1].equals(square(8, 0.005))
