@@ -331,6 +331,6 @@ FROM library.in_force AS f
 WHERE f.plan_id = %(plan_id)s AND upper_inf(f.recorded) AND f.valid @> %(as_of)s::date
 
 -- name: draft_of_plan
-SELECT e.id
+SELECT e.id, e.valid_from
 FROM library.edition AS e
 WHERE e.plan_id = %(plan_id)s AND e.state = 'draft'
