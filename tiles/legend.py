@@ -6,15 +6,14 @@ codes asked for; any other layer gives one entry.
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from itertools import pairwise
 from typing import Any, Final, Literal, TypedDict
 
 from PIL import Image, ImageDraw, ImageFont
 
 from layers.catalog import Catalog, Code, Layer
-from layers.errors import BadConfiguration
+from tiles.expression import evaluate, rgb
 from tiles.map_style import map_style
-from tiles.sprite import Hatch, hatches, png, rgb
+from tiles.sprite import Hatch, hatches, png
 
 LEGEND_ZOOM: Final = 13.0
 """The zoom a legend speaks for: deep enough that every class is drawn with its outline."""
@@ -93,7 +92,10 @@ def _entry(
     layer: Layer, drawn: list[dict[str, Any]], code: Code | None, properties: dict[str, Any]
 ) -> LegendEntry | None:
     shown = [
-        (part["type"], {key: evaluate(value, properties) for key, value in part["paint"].items()})
+        (
+            part["type"],
+            {key: evaluate(value, properties, LEGEND_ZOOM) for key, value in part["paint"].items()},
+        )
         for part in drawn
         if _is_shown(part, properties)
     ]
@@ -136,55 +138,8 @@ def _is_shown(part: Mapping[str, Any], properties: dict[str, Any]) -> bool:
     if not part.get("minzoom", 0) <= LEGEND_ZOOM < part.get("maxzoom", 24):
         return False
     return part["type"] != "symbol" and (
-        "filter" not in part or bool(evaluate(part["filter"], properties))
+        "filter" not in part or bool(evaluate(part["filter"], properties, LEGEND_ZOOM))
     )
-
-
-def evaluate(value: Any, properties: Mapping[str, Any]) -> Any:
-    """The value of an expression of the documented subset for one feature at ``LEGEND_ZOOM``.
-
-    Only what colours, opacities and filters are written with; texts are not evaluated.
-    """
-    if not (isinstance(value, list) and value and isinstance(value[0], str)):
-        return value
-    operator, *parts = value
-    if operator == "get":
-        return properties.get(parts[0])
-    if operator == "zoom":
-        return LEGEND_ZOOM
-    if operator == "literal":
-        return parts[0]
-    if operator == "match":
-        return _match(parts, properties)
-    if operator == "interpolate":
-        return _interpolate(parts[2:], float(evaluate(parts[1], properties)))
-    if operator == "!":
-        return not evaluate(parts[0], properties)
-    if operator in ("==", "!="):
-        same = evaluate(parts[0], properties) == evaluate(parts[1], properties)
-        return same == (operator == "==")
-    raise BadConfiguration(
-        f"Operator {operator} cannot stand in a colour, an opacity or a filter.",
-        f"颜色、透明度和过滤条件中不能使用运算 {operator}。",
-    )
-
-
-def _match(parts: list[Any], properties: Mapping[str, Any]) -> Any:
-    subject = evaluate(parts[0], properties)
-    for labels, result in zip(parts[1:-1:2], parts[2:-1:2], strict=True):
-        if subject in (labels if isinstance(labels, list) else [labels]):
-            return evaluate(result, properties)
-    return evaluate(parts[-1], properties)
-
-
-def _interpolate(stops: list[float], at: float) -> float:
-    pairs = list(zip(stops[::2], stops[1::2], strict=True))
-    if at <= pairs[0][0]:
-        return pairs[0][1]
-    for (low, first), (high, second) in pairwise(pairs):
-        if at <= high:
-            return first + (second - first) * (at - low) / (high - low)
-    return pairs[-1][1]
 
 
 def over(colour: str, opacity: float, background: str) -> str:

@@ -8,8 +8,9 @@
       paint: {...}
       layout: {...}
 
-Admitted are the properties of ``PROPERTIES`` and the operators of ``OPERATORS`` only, so that the
-same look can be given to other renderers (raster tiles, SLD, QML, legends). Four words are ours:
+Admitted are the properties of ``PROPERTIES`` and the operators of ``OPERATORS`` only (``tiles.
+style_subset``), so that every renderer gives the same look (map tiles, SLD, QML, legends); all is
+checked at start. Four words are ours:
 
 * ``{by_code: ATTRIBUTE}``: the colours of the attribute's code list, a code without its own
   colour takes its parent's.
@@ -29,32 +30,12 @@ from typing import Any, Final
 
 from layers.catalog import Attribute, Catalog, CodeList, Layer, Plan
 from layers.errors import BadConfiguration
+from tiles.expression import OPERATORS
 from tiles.sprite import hatch_of, hatches, sprite
+from tiles.style_subset import PROPERTIES, check_fragment, check_style_layer, fault_of
 
 __all__ = ["OPERATORS", "PROPERTIES", "map_style", "sprite", "style_digest"]
 
-PROPERTIES: Final[dict[str, frozenset[str]]] = {
-    "fill": frozenset(
-        {"fill-color", "fill-opacity", "fill-outline-color", "fill-pattern", "fill-antialias"}
-    ),
-    "line": frozenset(
-        {"line-color", "line-width", "line-opacity", "line-dasharray", "line-cap", "line-join"}
-    ),
-    "circle": frozenset(
-        {"circle-color", "circle-radius", "circle-opacity", "circle-stroke-color",
-         "circle-stroke-width"}
-    ),
-    "symbol": frozenset(
-        {"text-field", "text-size", "text-color", "text-halo-color", "text-halo-width",
-         "text-opacity", "text-anchor", "text-offset", "text-letter-spacing", "text-max-width",
-         "text-padding", "symbol-placement", "symbol-sort-key"}
-    ),
-}  # fmt: skip
-OPERATORS: Final = frozenset(
-    {"get", "has", "match", "step", "interpolate", "linear", "zoom", "concat", "coalesce",
-     "to-string", "to-number", "literal", "case", "all", "any", "!", "==", "!=", "<", "<=", ">",
-     ">="}
-)  # fmt: skip
 BACKGROUND: Final = "#E4EBF0"
 UNKNOWN_CODE: Final = "#CFCFCF"
 """Fill of a code that its list does not have: visible, but no class of the guide's."""
@@ -63,7 +44,6 @@ OVERZOOM_FROM: Final = 15
 _FONT: Final = ["Noto Sans SC Regular"]
 _SYMBOL_LAYOUT: Final = {"text-font": _FONT, "text-max-width": 10, "text-padding": 3}
 _SYMBOL_PAINT: Final = {"text-halo-color": "rgba(255, 255, 255, 0.92)", "text-halo-width": 1.5}
-_KEYS: Final = frozenset({"type", "paint", "layout", "minzoom", "maxzoom", "filter", "draw_order"})
 
 
 def map_style(
@@ -132,7 +112,7 @@ def _drawn(
     """The layer's style layers, each with what it is sorted by: symbol or not, draw order."""
     seen: dict[str, int] = {}
     for fragment in layer.style:
-        _check(layer, fragment)
+        check_fragment(layer, fragment)
         kind = fragment["type"]
         seen[kind] = seen.get(kind, 0) + 1
         number = f"-{seen[kind]}" if seen[kind] > 1 else ""
@@ -154,6 +134,7 @@ def _drawn(
             **({"layout": layout} if layout else {}),
             "paint": paint,
         }
+        check_style_layer(layer, style_layer)
         yield kind == "symbol", fragment.get("draw_order", layer.draw_order), style_layer
 
 
@@ -208,55 +189,5 @@ def colours_by_code(code_list: CodeList, attribute: Attribute) -> list[Any]:
 def _coded(layer: Layer, name: str) -> Attribute:
     attribute = layer.attribute(name)
     if attribute is None or attribute.codes is None:
-        raise _fault(layer, f"by_code needs an attribute with a code list, not {name}")
+        raise fault_of(layer, f"by_code needs an attribute with a code list, not {name}")
     return attribute
-
-
-def _check(layer: Layer, fragment: dict[str, Any]) -> None:
-    """Refuse what is outside the documented subset or asks for what the tiles do not carry."""
-    kind = fragment.get("type")
-    if kind not in PROPERTIES:
-        raise _fault(layer, f"type {kind} is none of {', '.join(PROPERTIES)}")
-    unknown = fragment.keys() - _KEYS
-    properties = fragment.get("paint", {}).keys() | fragment.get("layout", {}).keys()
-    unknown |= properties - PROPERTIES[kind]
-    if unknown:
-        raise _fault(layer, f"not in the documented subset: {', '.join(sorted(unknown))}")
-    for part in ("paint", "layout"):
-        for value in fragment.get(part, {}).values():
-            _check_value(layer, value)
-    _check_value(layer, fragment.get("filter"))
-
-
-def _check_value(layer: Layer, value: Any) -> None:
-    if isinstance(value, dict):
-        words = value.keys()
-        if not any(words == set(form) for form in _WORDS):
-            raise _fault(layer, f"unknown words {sorted(words)}")
-        for word in words - {"hatch"}:
-            _check_in_tiles(layer, value[word])
-    elif isinstance(value, list) and value and isinstance(value[0], str):
-        if value[0] not in OPERATORS:
-            raise _fault(layer, f"operator {value[0]} is not in the documented subset")
-        if value[0] in ("get", "has"):
-            _check_in_tiles(layer, value[1])
-        if value[0] != "literal":
-            # The labels of a match may be a list of strings, which is no expression.
-            labels = range(2, len(value) - 1, 2) if value[0] == "match" else ()
-            for place, part in enumerate(value):
-                if place not in labels:
-                    _check_value(layer, part)
-
-
-_WORDS: Final = (("by_code",), ("by_code", "scheme"), ("hatch",), ("label",))
-
-
-def _check_in_tiles(layer: Layer, name: str) -> None:
-    if name not in layer.tile_attributes:
-        raise _fault(layer, f"attribute {name} is not carried into tiles (in_tiles)")
-
-
-def _fault(layer: Layer, fault: str) -> BadConfiguration:
-    return BadConfiguration(
-        f"Style of layer {layer.id}: {fault}.", f"图层 {layer.id} 的样式有误：{fault}。"
-    )

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from layers.catalog import Catalog, Layer
 from layers.errors import BadConfiguration
+from tiles.expression import rgb
 
 Pixels = npt.NDArray[np.uint8]
 _GAP_PX = 1
@@ -67,11 +68,6 @@ class Hatch(BaseModel):
         image[..., :3] = rgb(self.colour)
         image[..., 3] = np.round(coverage * 255)
         return image
-
-
-def rgb(colour: str) -> tuple[int, int, int]:
-    """Red, green and blue of ``#RRGGBB``."""
-    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
 
 
 def hatch_of(layer: Layer, value: Any) -> Hatch:

@@ -8,7 +8,8 @@ from PIL import Image, ImageFont
 
 from layers.catalog import Catalog, load_catalog
 from layers.errors import BadConfiguration
-from tiles.legend import LegendEntry, _font, evaluate, legend, legend_png, over
+from tiles.expression import evaluate
+from tiles.legend import LEGEND_ZOOM, LegendEntry, _font, legend, legend_png, over
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 
@@ -109,12 +110,12 @@ def test_points_are_circles_and_every_layer_has_a_legend(shipped: Catalog) -> No
     ],
 )
 def test_expressions_are_evaluated_as_the_map_does(expression: Any, value: Any) -> None:
-    assert evaluate(expression, {"zone": "core"}) == value
+    assert evaluate(expression, {"zone": "core"}, LEGEND_ZOOM) == value
 
 
 def test_what_a_legend_cannot_evaluate_is_refused_and_not_guessed() -> None:
-    with pytest.raises(BadConfiguration, match="concat"):
-        evaluate(["concat", "#", "000000"], {})
+    with pytest.raises(BadConfiguration, match="sqrt"):
+        evaluate(["sqrt", 4], {}, LEGEND_ZOOM)
 
 
 def test_one_colour_over_another() -> None:
