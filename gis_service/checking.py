@@ -25,8 +25,9 @@ from layers.editions import Content, contents_in_force
 from layers.errors import LimitExceeded, NotFound
 from layers.features import Candidate, candidates, coverage_near
 from layers.text import Text
+from planning_rules.land_take import COUNTY, CURRENT_USE
 from planning_rules.overlay import TargetFeature, TargetLayer
-from planning_rules.report import COUNTY, CURRENT_USE, build_report_by_text
+from planning_rules.report import build_report_by_text
 from planning_rules.rule_set import RuleSet
 from planning_rules.submission import Submission, read_submission
 from planning_rules.submission_file import FileRequest, read_submission_file

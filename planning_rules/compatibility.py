@@ -135,12 +135,12 @@ def _doubts(
     strips |= measured["conditional"].features_with("accuracy-difference")
     if rigid and strips:
         doubts.append(ACCURACY_DOUBT)
-    if _is_open(case, kinds):
-        doubts.append(_NO_PARCEL)
+    if is_open(case, kinds):
+        doubts.append(NO_PARCEL)
     return tuple(dict.fromkeys(doubts))
 
 
-def _is_open(case: Case, kinds: tuple[PatchKind, ...]) -> bool:
+def is_open(case: Case, kinds: tuple[PatchKind, ...]) -> bool:
     """Whether part of the site lies on no parcel that the filter admits or may admit."""
     admitted, site = case.selected(), case.site
     bodies = [
@@ -159,7 +159,7 @@ def _is_open(case: Case, kinds: tuple[PatchKind, ...]) -> bool:
     return any(patch.kind in kinds for patch in outside.patches)
 
 
-_NO_PARCEL: Final = Text(
+NO_PARCEL: Final = Text(
     zh="项目范围部分或全部不在规划地块上，其规划用途未知。",
     en="The site or a part of it lies on no plan parcel; the planned use there is not known.",
 )

@@ -13,13 +13,14 @@
 Any error while measuring is an undetermined finding with its reason: nothing fails open.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Any, Final
 
 from layers.errors import GisError
 from layers.text import Text
+from planning_rules.balance import Ledger, check_balance
 from planning_rules.compatibility import check_compatibility
 from planning_rules.condition import holds, parse_condition
 from planning_rules.consent import supplied_consents
@@ -27,8 +28,10 @@ from planning_rules.decision_table import check_decision_table
 from planning_rules.distance import check_distance
 from planning_rules.finding import Finding, FindingOutcome, TestResult, worst
 from planning_rules.kinds import Case, check_overlap, check_within
+from planning_rules.land_take import COUNTY
 from planning_rules.limits import check_limits
 from planning_rules.overlay import LayerOverlay, Site, TargetLayer, overlay_layer
+from planning_rules.quota import Quota, in_order
 from planning_rules.rule import Consent, Exemption, Rule, TestKind
 from planning_rules.rule_set import CompatibilityMatrix, RuleSet
 from planning_rules.submission import DIMENSION_NAMES, Submission
@@ -43,6 +46,7 @@ _CHECKS: Final[Mapping[TestKind, Callable[[Case], TestResult]]] = {
     "decision_table": check_decision_table,
     "compatibility": check_compatibility,
     "surface": check_surface,
+    "balance": check_balance,
 }
 
 
@@ -52,8 +56,14 @@ class Bench:
     An error while cutting a layer is kept and given to every rule that reads the layer.
     """
 
-    def __init__(self, submission: Submission, targets: Mapping[str, TargetLayer]) -> None:
+    def __init__(
+        self,
+        submission: Submission,
+        targets: Mapping[str, TargetLayer],
+        quotas: Sequence[Quota] = (),
+    ) -> None:
         """Prepare the site; layers are cut when they are first asked for."""
+        self.quotas = in_order(quotas)
         self.site = Site.of(submission.geometry, submission.accuracy_m)
         self.targets = targets
         self._overlays: dict[str, LayerOverlay | Exception] = {}
@@ -90,7 +100,7 @@ def _judge_rule(
 ) -> Finding:
     if lacks_successor(rule, rule_set, as_of):
         try:
-            return ended_finding(_case(submission, bench, rule, rule_set))
+            return ended_finding(_case(submission, bench, rule, rule_set, as_of))
         except Exception as error:  # as below
             return _failed(rule, error)
     if (reason := _why_not_applicable(submission, rule, as_of)) is not None:
@@ -99,14 +109,14 @@ def _judge_rule(
     if applies is False:
         return Finding(rule, "not-applicable", _when_false(rule.subject.when or ""))
     try:
-        case = _case(submission, bench, rule, rule_set)
+        case = _case(submission, bench, rule, rule_set, as_of)
         finding = _measured_finding(submission, case, rule_set, as_of)
     except Exception as error:  # a judgement never fails open, whatever went wrong
         return _failed(rule, error)
     return finding if applies else _unknown_when(finding, submission)
 
 
-def _case(submission: Submission, bench: Bench, rule: Rule, rule_set: RuleSet) -> Case:
+def _case(submission: Submission, bench: Bench, rule: Rule, rule_set: RuleSet, as_of: date) -> Case:
     return Case(
         site=bench.site,
         attributes=submission.attributes,
@@ -116,12 +126,19 @@ def _case(submission: Submission, bench: Bench, rule: Rule, rule_set: RuleSet) -
         tolerance=rule_set.tolerance_of(rule),
         margin_m=rule.search_margin_m(),
         matrix=_matrix(rule_set, rule),
+        ledger=_ledger(bench, rule, as_of),
     )
 
 
 def _matrix(rule_set: RuleSet, rule: Rule) -> CompatibilityMatrix | None:
     asked = rule.test.compatibility
     return None if asked is None else rule_set.matrix(asked.matrix)
+
+
+def _ledger(bench: Bench, rule: Rule, as_of: date) -> Ledger | None:
+    if rule.test.balance is None:
+        return None
+    return Ledger(bench.overlay(COUNTY), bench.quotas, as_of)
 
 
 def _why_not_applicable(submission: Submission, rule: Rule, as_of: date) -> Text | None:

@@ -6,7 +6,7 @@ reader ever sees "200.00 m, at least 200 m: violation".
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import shapely
@@ -25,6 +25,9 @@ from planning_rules.patch import Measured, measure_outside, measure_shared
 from planning_rules.rule import Rule
 from planning_rules.rule_set import CompatibilityMatrix, ResolvedTolerance
 
+if TYPE_CHECKING:
+    from planning_rules.balance import Ledger
+
 _QUANTITIES: Final = {2: ("area", "m2"), 1: ("length", "m"), 0: ("count", "1")}
 _UNITS_ZH: Final = {"m2": "平方米", "m": "米", "1": "处"}
 _UNITS_EN: Final = {"m2": "m²", "m": "m", "1": "place(s)"}
@@ -42,6 +45,7 @@ class Case:
     tolerance: ResolvedTolerance
     margin_m: float
     matrix: CompatibilityMatrix | None = None
+    ledger: "Ledger | None" = None
 
     def selected(self) -> dict[int, bool | None]:
         """fid -> whether the rule's filter admits the feature; None where it cannot be known."""

@@ -20,6 +20,11 @@ from planning_rules.overlay import (
     with_areas,
 )  # fmt: skip
 
+COUNTY: Final = "county"
+"""The layer of administrative units, with ``admin_code``."""
+CURRENT_USE: Final = "current_landuse"
+"""The layer of what stands there today, with ``code_scheme`` and ``landuse_code``."""
+
 _NEGLIGIBLE_M2: Final = 0.005
 
 Key = tuple[str | None, str | None, str | None]

@@ -7,7 +7,7 @@ rounded to 0.01, and no clock is read.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from functools import cache, lru_cache
 from importlib.metadata import version
@@ -20,19 +20,19 @@ import shapely
 from layers.area import INVERSE_FLATTENING, MU_M2, SEMI_MAJOR_M
 from layers.crs import GRID_DEG, STORAGE_SRID
 from layers.text import Text
+from planning_rules.balance import quotas_concerned
 from planning_rules.canonical_json import canonical, geometry_json
 from planning_rules.engine import Bench, judge
 from planning_rules.finding import Finding, text_json, worst
-from planning_rules.land_take import land_take
+from planning_rules.land_take import COUNTY, CURRENT_USE, land_take
 from planning_rules.overlay import LayerOverlay, TargetLayer
+from planning_rules.quota import Quota
 from planning_rules.rule_set import RuleSet, rule_set_of
 from planning_rules.submission import Submission
 from planning_rules.width import narrower_than
 
 OUTSIDE_DIGEST: Final = ("report_id", "created", "digest", "signature")
 
-COUNTY: Final = "county"
-CURRENT_USE: Final = "current_landuse"
 _SLIVER_M: Final = 0.02
 
 _SYNTHETIC: Final = Text(
@@ -80,6 +80,7 @@ def build_report_by_text(
     targets: Mapping[str, TargetLayer],
     rules: str,
     as_of: date,
+    quotas: Sequence[Quota] = (),
     *,
     report_id: str,
     created: str,
@@ -90,7 +91,13 @@ def build_report_by_text(
     next to nothing.
     """
     return build_report(
-        submission, targets, _rules_of(rules), as_of, report_id=report_id, created=created
+        submission,
+        targets,
+        _rules_of(rules),
+        as_of,
+        quotas,
+        report_id=report_id,
+        created=created,
     )
 
 
@@ -104,6 +111,7 @@ def build_report(
     targets: Mapping[str, TargetLayer],
     rule_set: RuleSet,
     as_of: date,
+    quotas: Sequence[Quota] = (),
     *,
     report_id: str,
     created: str,
@@ -114,7 +122,7 @@ def build_report(
     ``created`` is an RFC 3339 time; ``synthetic`` marks demonstration data (as does any target
     that says so of itself). ``signature`` is null here: who signs adds it, the digest stays.
     """
-    bench = Bench(submission, targets)
+    bench = Bench(submission, targets, quotas)
     findings = judge(submission, targets, rule_set, as_of, bench)
     outcome = worst(*(finding.outcome for finding in findings))
     if outcome == "not-applicable":  # a report in which nothing was checked is no pass
@@ -129,7 +137,7 @@ def build_report(
         "findings": [finding.as_json() for finding in findings],
         "layers": _layers(bench, rule_set, findings),
         "land_take": _land_take(bench, submission),
-        "provenance": _provenance(targets, rule_set),
+        "provenance": _provenance(bench, rule_set),
         "disclaimers": [text_json(text) for text in _DISCLAIMERS],
     }
     if rule_set.notice is not None:
@@ -246,8 +254,17 @@ def _land_take(bench: Bench, submission: Submission) -> list[dict[str, Any]]:
     return land_take(bench.site, submission.area_m2, overlay(COUNTY), overlay(CURRENT_USE))
 
 
-def _provenance(targets: Mapping[str, TargetLayer], rule_set: RuleSet) -> dict[str, Any]:
-    editions = []
+def _quotas(bench: Bench) -> list[dict[str, Any]]:
+    """The ledger figures of the units that the site lies in; none where those are not known."""
+    try:
+        units = bench.overlay(COUNTY)
+    except Exception:  # said by the findings that read it
+        return []
+    return [quota.as_json() for quota in quotas_concerned(units, bench.quotas)]
+
+
+def _provenance(bench: Bench, rule_set: RuleSet) -> dict[str, Any]:
+    targets, editions = bench.targets, []
     for _, target in sorted(targets.items()):
         entry: dict[str, Any] = {
             "layer": target.layer,
@@ -265,6 +282,7 @@ def _provenance(targets: Mapping[str, TargetLayer], rule_set: RuleSet) -> dict[s
             "status": rule_set.status,
         },
         "editions": editions,
+        **({"quotas": _quotas(bench)} if rule_set.ledgers else {}),
         "engine": {
             "package": _package_version(),
             "shapely": shapely.__version__,

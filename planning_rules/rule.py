@@ -22,7 +22,9 @@ from pydantic import (
 
 from layers.errors import BadConfiguration
 from layers.text import Text
+from planning_rules.area_expression import AreaExpression, parse_area
 from planning_rules.condition import parse_condition
+from planning_rules.land_take import COUNTY
 from planning_rules.quantity import Quantity
 
 Qualification = Literal[
@@ -32,15 +34,17 @@ Qualification = Literal[
 Outcome = Literal["pass", "warning", "conditional", "undetermined", "violation"]
 TestKind = Literal[
     "overlap", "within", "distance", "limits", "decision_table", "compatibility", "surface",
+    "balance",
 ]  # fmt: skip
 TEST_KINDS: Final[tuple[TestKind, ...]] = get_args(TestKind)
+QuotaKey = Literal["county_code", "planning_period", "year", "land_class"]
 Dimension = Literal["area", "line", "point"]
 UseVerdict = Literal["permitted", "conditional", "forbidden"]
+PlanLevel = Literal["overall", "special", "detailed"]
 
 
 def _as_text(value: object) -> object:
     """YAML reads ``number: 2016`` as an integer and a bare date as a date; both mean text."""
-PlanLevel = Literal["overall", "special", "detailed"]
     if isinstance(value, int | float | date) and not isinstance(value, bool):
         return str(value)
     return value
@@ -120,14 +124,39 @@ class Subject(Model):
         return self
 
 
+def _layer_or_ledger(schema: dict[str, Any]) -> None:
+    schema["required"] = []
+    schema["anyOf"] = [{"required": ["layer"]}, {"required": ["ledger", "key"]}]
+
+
 class Target(Model):
-    """The layer that the subject is held against; ``filter`` selects its features."""
+    """The layer that the subject is held against; ``filter`` selects its features.
+
+    A balance names a ``ledger`` and the ``key`` of its quotas instead; its layer is the one that
+    its quantity is measured on.
+    """
+
+    model_config = ConfigDict(json_schema_extra=_layer_or_ledger)
 
     layer: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     filter: ConditionText | None = None
     property: Words | None = None
     plan_level: PlanLevel | None = None
     status: Literal["in-force"] | None = None
+    ledger: str | None = Field(default=None, pattern=r"^[a-z][a-z0-9_]*$")
+    key: tuple[QuotaKey, ...] = ()
+
+    @model_validator(mode="after")
+    def _a_whole_key(self) -> Self:
+        if self.ledger is None and self.key:
+            raise ValueError("key belongs to a ledger")
+        if self.ledger is None:
+            return self
+        if "county_code" not in self.key or len({"planning_period", "year"} & set(self.key)) != 1:
+            raise ValueError("the key of a ledger needs county_code and planning_period or year")
+        if len(set(self.key)) != len(self.key):
+            raise ValueError("a part of the key stands twice")
+        return self
 
 
 class OverlapTest(Model):
@@ -223,8 +252,8 @@ class CompatibilityTest(Model):
     """
 
     matrix: Words
-    default: UseVerdict = "forbidden"
-    max_share: MaxShare
+    default: UseVerdict | Literal["undetermined"] = "forbidden"
+    max_share: MaxShare | None = None
     crosswalk: tuple[Words, ...] = ()
 
     def misfit(self, subject_kind: str) -> str | None:
@@ -254,6 +283,28 @@ class SurfaceTest(Model):
     inner_edge: Words = "target.inner_edge"
 
 
+class BalanceTest(Model):
+    """Holds when ``quantity`` is at most what the ledger has left; equality passes.
+
+    ``scheme`` is the classification that the codes of the quantity belong to.
+    """
+
+    quantity: Words
+    op: Literal["<="] = "<="
+    reserve: Literal["on-approval"] | None = None
+    scheme: Words = "landuse-2023"
+
+    @model_validator(mode="after")
+    def _quantity_parses(self) -> Self:
+        parse_area(self.quantity)
+        return self
+
+    @property
+    def expression(self) -> AreaExpression:
+        """The quantity as parsed."""
+        return parse_area(self.quantity)
+
+
 class Test(Model):
     """Exactly one kind; ``aggregate`` and ``missing_bound`` are options of ``limits``."""
 
@@ -270,6 +321,7 @@ class Test(Model):
     decision_table: DecisionTable | None = None
     compatibility: CompatibilityTest | None = None
     surface: SurfaceTest | None = None
+    balance: BalanceTest | None = None
     aggregate: Literal["per-plan-parcel"] | None = None
     missing_bound: Literal["undetermined"] | None = None
 
@@ -342,35 +394,23 @@ class Rule(Model):
     evidence: tuple[Words, ...] = ()
     remarks: Text | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _layer_of_the_quantity(cls, given: Any) -> Any:
+        """A target of a ledger alone takes the layer that the quantity names."""
+        try:
+            target, quantity = given["target"], given["test"]["balance"]["quantity"]
+            if "ledger" not in target or "layer" in target:
+                return given
+            layer = parse_area(quantity).layer or COUNTY
+        except (KeyError, TypeError, ValueError):
+            return given  # said by the fields themselves
+        return {**given, "target": {**target, "layer": layer}}
+
     @model_validator(mode="after")
     def _only_what_is_applied(self) -> Self:
         if self.subject.vertical_datum is not None and self.test.surface is None:
             raise ValueError("vertical_datum belongs to a surface test")
-        return self
-
-    @model_validator(mode="after")
-    def _conditions_parse(self) -> Self:
-        try:
-            for text in self.conditions():
-                parse_condition(text)
-        except BadConfiguration as error:
-            raise ValueError(error.text.en) from error
-        return self
-
-    def conditions(self) -> Iterator[str]:
-        """All condition texts of the rule."""
-        if self.subject.when:
-            yield self.subject.when
-        if self.target.filter:
-            yield self.target.filter
-        for exemption in self.exemptions:
-            yield exemption.when
-
-    def search_margin_m(self) -> float:
-        """How far from the site this rule looks; a little more than its largest minimum."""
-        if self.test.distance is None:
-            return 0.0
-        return max(q.value for q in self.test.distance.minima()) * 1.02 + 1.0
         if (self.test.balance is None) != (self.target.ledger is None):
             raise ValueError("a balance needs a ledger in its target, and no other test has one")
         if self.test.balance is not None:
@@ -397,3 +437,28 @@ class Rule(Model):
             )
         if asked is not None and (misfit := asked.misfit(kind)) is not None:
             raise ValueError(misfit)
+        return self
+
+    @model_validator(mode="after")
+    def _conditions_parse(self) -> Self:
+        try:
+            for text in self.conditions():
+                parse_condition(text)
+        except BadConfiguration as error:
+            raise ValueError(error.text.en) from error
+        return self
+
+    def conditions(self) -> Iterator[str]:
+        """All condition texts of the rule."""
+        if self.subject.when:
+            yield self.subject.when
+        if self.target.filter:
+            yield self.target.filter
+        for exemption in self.exemptions:
+            yield exemption.when
+
+    def search_margin_m(self) -> float:
+        """How far from the site this rule looks; a little more than its largest minimum."""
+        if self.test.distance is None:
+            return 0.0
+        return max(q.value for q in self.test.distance.minima()) * 1.02 + 1.0

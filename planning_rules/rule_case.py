@@ -14,6 +14,8 @@ of the submission and says what the rule must find::
           features: [{rectangle: [50, 0, 200, 100]}]
       expect: {outcome: violation, value: 5000, patches: {conflict: 1}}
 
+A balance also needs ``quotas: [{ledger: ..., admin_code: ..., granted_m2: 5000}]``.
+
 Shapes: ``rectangle``, ``polygon``, ``line`` (lists of [x, y]) and ``point``. A layer that is not
 named is in force without features; ``coverage: none`` takes it out of force.
 """
@@ -34,10 +36,11 @@ from shapely.geometry.base import BaseGeometry
 from layers.crs import LocalPlane, snap
 from layers.errors import BadConfiguration
 from planning_rules.canonical_json import geometry_json, json_value
-from planning_rules.engine import judge
+from planning_rules.engine import Bench, judge
 from planning_rules.finding import Finding, FindingOutcome
 from planning_rules.overlay import TargetFeature, TargetLayer
 from planning_rules.patch import PatchKind
+from planning_rules.quota import ANY_CLASS, Quota
 from planning_rules.rule import Model, Words
 from planning_rules.rule_set import RuleSet
 from planning_rules.submission import read_submission
@@ -98,6 +101,24 @@ class CaseLayer(Model):
         return TargetLayer(name, edition, None, self.accuracy_m, blob, features, synthetic=True)
 
 
+class CaseQuota(Model):
+    """One row of a ledger; areas in m2."""
+
+    ledger: Words
+    admin_code: Words
+    period: Words = "2021-2035"
+    first: date = Field(default=date(2021, 1, 1), alias="from")
+    last: date = Field(default=date(2035, 12, 31), alias="to")
+    land_class: Words = ANY_CLASS
+    granted_m2: float
+    reserved_m2: float = 0.0
+    booked_m2: float = 0.0
+
+    def quota(self) -> Quota:
+        """The row as the engine takes it."""
+        return Quota(**self.model_dump(), last_entry=1)
+
+
 class Expectation(Model):
     """What the finding must say; an open field is not checked. ``value`` to 0.1 %."""
 
@@ -116,6 +137,7 @@ class RuleCase(Model):
     site: Shape
     attributes: dict[str, Any] = Field(default_factory=dict)
     layers: dict[str, CaseLayer] = Field(default_factory=dict)
+    quotas: tuple[CaseQuota, ...] = ()
     expect: Expectation
 
 
@@ -166,7 +188,8 @@ def run_case(rule_id: str, case: RuleCase, rule_set: RuleSet) -> CaseResult:
     submission = read_submission(feature, region_bbox=_WORLD)
     drawn = {name: layer.target(name) for name, layer in case.layers.items()}
     targets = {name: drawn.get(name) or CaseLayer().target(name) for name in rule_set.layers}
-    findings = judge(submission, targets, rule_set, case.as_of)
+    bench = Bench(submission, targets, [row.quota() for row in case.quotas])
+    findings = judge(submission, targets, rule_set, case.as_of, bench)
     finding = next((f for f in findings if f.rule.id == rule_id), None)
     if finding is None:
         return CaseResult(rule_id, case, None, (f"there is no rule {rule_id}",))

@@ -30,6 +30,8 @@ def target_names(rule: Rule) -> set[str]:
         names.add(test.distance.min_by.property.removeprefix("target."))
     if test.compatibility is not None:
         names |= {target.property or "landuse_code", "code_scheme"}
+    if test.balance is not None and test.balance.expression.layer is not None:
+        names |= {target.property or "landuse_code", "code_scheme"}
     if test.surface is not None:
         surface = test.surface
         read = (surface.elevation, surface.slope, surface.inner_edge)
@@ -59,6 +61,9 @@ def _target_values(rule: Rule) -> Iterator[tuple[str, Any]]:
     if rule.test.distance is not None and rule.test.distance.min_by is not None:
         by = rule.test.distance.min_by
         yield from ((by.property.removeprefix("target."), value) for value in by.map)
+    if rule.test.balance is not None:
+        property_name = rule.target.property or "landuse_code"
+        yield from ((property_name, code) for code in rule.test.balance.expression.codes)
     yield from _table_values(rule, "target.")
 
 

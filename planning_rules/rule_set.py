@@ -51,15 +51,15 @@ class CompatibilityMatrix(Model):
 
     def verdict(self, plan_code: str, project_code: str) -> UseVerdict | None:
         """The most exact entry: the plan code's own ancestors first, then the project's."""
-        for plan in _lineage(plan_code):
+        for plan in lineage(plan_code):
             row = self.rows.get(plan, {})
-            for project in _lineage(project_code):
+            for project in lineage(project_code):
                 if project in row:
                     return row[project]
         return None
 
 
-def _lineage(code: str) -> Iterable[str]:
+def lineage(code: str) -> Iterable[str]:
     """``070102`` -> 070102, 0701, 07, *: levels of two digits; never a substring."""
     yield from (code[:length] for length in range(len(code), 0, -2) if length % 2 == 0)
     yield "*"
