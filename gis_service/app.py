@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
 from gis_service.library import Library
+from gis_service.map_tiles import MapTiles
 from gis_service.ogc import OgcFrame
 from gis_service.pictures import Pictures
 from gis_service.problems import HANDLERS, problem
@@ -27,6 +28,7 @@ from gis_service.routes import (
     records,
     rules,
     sources,
+    tiles,
 )
 from layers.text import Text
 
@@ -49,6 +51,7 @@ def create_app(library: Library, lifespan: Lifespan[Starlette] | None = None) ->
         routes=[
             *pages.ROUTES,
             *maps.ROUTES,
+            *tiles.ROUTES,
             *quality.ROUTES,
             *editions.ROUTES,
             *identify.ROUTES,
@@ -68,6 +71,7 @@ def create_app(library: Library, lifespan: Lifespan[Starlette] | None = None) ->
     )
     app.state.library = library
     app.state.pictures = Pictures(library)
+    app.state.map_tiles = MapTiles(library)
     app.state.diffs = editions.DiffStore()
     app.state.ogc = OgcFrame(library)
     return app

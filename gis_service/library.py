@@ -77,16 +77,20 @@ class Library:
 
     def in_force(self) -> InForce:
         """What is in force today, at most a second old."""
-        held = self._picture
-        if held is not None and time.monotonic() - held[0] < _FRESH_S:
-            return held[1]
+        if (held := self.held_picture()) is not None:
+            return held
         with self._lock:
-            held = self._picture
-            if held is not None and time.monotonic() - held[0] < _FRESH_S:
-                return held[1]
+            if (held := self.held_picture()) is not None:
+                return held
             picture = self.in_force_on(today())
             self._picture = (time.monotonic(), picture)
             return picture
+
+    def held_picture(self) -> InForce | None:
+        """What is in force today if that is known and at most a second old."""
+        held = self._picture
+        is_fresh = held is not None and time.monotonic() - held[0] < _FRESH_S
+        return held[1] if held is not None and is_fresh else None
 
     def in_force_on(self, as_of: datetime.date) -> InForce:
         """What is in force on a day, asked now."""

@@ -44,6 +44,16 @@ class Pictures:
         key = time_asked(request)
         return self._library.in_force() if key is None else self.get(key)
 
+    def held(self, request: Request) -> InForce | None:
+        """The picture asked for if it is fresh: asks the database nothing, so it never waits."""
+        key = time_asked(request)
+        if key is None:
+            return self._library.held_picture()
+        with self._lock:
+            held = self._held.get(key)
+        is_fresh = held is not None and time.monotonic() - held[0] < _FRESH_S
+        return held[1] if held is not None and is_fresh else None
+
     def get(self, key: Key) -> InForce:
         """What is in force on a day, or what an edition holds; ``NotFound`` for none."""
         with self._lock:

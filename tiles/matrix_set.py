@@ -1,8 +1,9 @@
 """Tile matrix sets: which tile lies where.
 
-A set is an OGC Two Dimensional Tile Matrix Set (2.0) document under ``config/matrix_sets``. Its
-ids of levels and its order of axes end here: everybody else asks with whole numbers and gets
-boxes with x before y. The sets differ in where they begin to count::
+A set is an OGC Two Dimensional Tile Matrix Set (2.0) document under ``config/matrix_sets``, read
+by morecantile; any set of square tiles will do, in any CRS that the datum policy admits. Ids of
+levels and order of axes end here: everybody else asks with whole numbers and gets boxes with x
+before y. The sets differ in where they begin to count::
 
     c  level n  =  WorldCRS84Quad  level n - 1   (tianditu, CGCS2000, levels from 1)
     w  level n  =  WebMercatorQuad level n       (tianditu, levels from 1)
@@ -13,14 +14,23 @@ import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 import shapely
+from pydantic import ValidationError
 
-from layers.crs import Crs, from_storage, parse_crs
+from layers.crs import Crs, from_storage, parse_crs, transform_box
 from layers.errors import BadConfiguration, CrsRefused, NotFound
 from layers.text import Text
+
+if TYPE_CHECKING:
+    from morecantile import TileMatrixSet
+    from morecantile.models import TileMatrix as Matrix
+
+_MERCATOR: Final = "EPSG:3857"
+_HALF_WORLD_M: Final = 20_037_508.342789244
+_LAST_LATITUDE: Final = 85.0511287798066
 
 
 class Box(NamedTuple):
@@ -75,6 +85,30 @@ class MatrixSet:
         """The levels that exist."""
         return range(self.matrices[0].z, self.matrices[-1].z + 1)
 
+    @property
+    def is_mercator_quad(self) -> bool:
+        """Whether its tiles are those of the web-mercator square that most maps use."""
+        first = self.matrices[0]
+        return (
+            self.crs.code == _MERCATOR
+            and math.isclose(first.west, -_HALF_WORLD_M, rel_tol=1e-9)
+            and math.isclose(first.north, _HALF_WORLD_M, rel_tol=1e-9)
+            and all(
+                math.isclose(one.span * 2**one.z, 2 * _HALF_WORLD_M, rel_tol=1e-9)
+                for one in self.matrices
+            )
+        )
+
+    def zoom_like(self, z: int) -> int:
+        """The web-mercator zoom (tiles of 256 px) whose pixels are about as wide at the equator.
+
+        Level n of ``c`` is like zoom n; styles and pieces know such zooms only.
+        """
+        cell_m = self.matrix(z).cell_size
+        if self.crs.kind == "geographic":
+            cell_m *= _HALF_WORLD_M / 180
+        return max(0, round(math.log2(2 * _HALF_WORLD_M / 256 / cell_m)))
+
     def matrix(self, z: int) -> TileMatrix:
         """The level, or ``NotFound``; levels that do not exist are never made up."""
         if z not in self.zooms:
@@ -96,6 +130,43 @@ def tile_bounds(matrix_set: MatrixSet, z: int, x: int, y: int) -> Box:
         matrix.west + (x + 1) * matrix.span,
         matrix.north - y * matrix.span,
     )
+
+
+def lonlat_bounds(matrix_set: MatrixSet, tile: Tile) -> Box:
+    """The box around a tile in degrees (CGCS2000); its edges are followed."""
+    box = tile_bounds(matrix_set, *tile)
+    if matrix_set.is_mercator_quad:
+        return Box(*(_degrees(box.west), _latitude(box.south), _degrees(box.east),
+                     _latitude(box.north)))  # fmt: skip
+    return Box(*transform_box(box, matrix_set.crs))
+
+
+def _degrees(x: float) -> float:
+    return x / _HALF_WORLD_M * 180
+
+
+def _latitude(y: float) -> float:
+    return math.degrees(math.atan(math.sinh(y / _HALF_WORLD_M * math.pi)))
+
+
+def mercator_bounds(matrix_set: MatrixSet, tile: Tile, margin: float) -> Box:
+    """The web-mercator box around a tile that is wider by ``margin`` of its side, cut to the map.
+
+    For tiles of other grids that are drawn from web-mercator pieces.
+    """
+    box = tile_bounds(matrix_set, *tile)
+    reach = (box.east - box.west) * margin
+    wider = Box(box.west - reach, box.south - reach, box.east + reach, box.north + reach)
+    if matrix_set.crs.code == _MERCATOR:
+        return wider
+    west, south, east, north = transform_box(wider, matrix_set.crs)
+    return Box(west / 180 * _HALF_WORLD_M, _northing(south), east / 180 * _HALF_WORLD_M,
+               _northing(north))  # fmt: skip
+
+
+def _northing(lat: float) -> float:
+    bounded = math.radians(max(-_LAST_LATITUDE, min(_LAST_LATITUDE, lat)))
+    return math.log(math.tan(math.pi / 4 + bounded / 2)) / math.pi * _HALF_WORLD_M
 
 
 def tile_of(matrix_set: MatrixSet, lon: float, lat: float, z: int) -> Tile:
@@ -134,10 +205,13 @@ def matrix_set_named(sets: dict[str, MatrixSet], set_id: str) -> MatrixSet:
 def _read(path: Path) -> MatrixSet:
     try:
         document = json.loads(path.read_text("utf-8"))
-        crs = parse_crs(document["crs"])
-        matrices = tuple(_matrix(entry, crs) for entry in document["tileMatrices"])
-        found = MatrixSet(document["id"], document["title"], crs, matrices, document)
+        crs = parse_crs(_crs_text(document["crs"]))
+        matrices = tuple(_matrix(entry, crs) for entry in _model(document).tileMatrices)
+        title = document.get("title", document["id"])
+        found = MatrixSet(document["id"], title, crs, matrices, document)
         fault = _fault(found, path)
+    except ValidationError as error:
+        fault = "; ".join(f"{_path(one['loc'])}: {one['msg']}" for one in error.errors()[:3])
     except (LookupError, ValueError, TypeError, CrsRefused) as error:
         fault = f"{type(error).__name__}: {error}"
     if fault:
@@ -146,20 +220,38 @@ def _read(path: Path) -> MatrixSet:
     return found
 
 
-def _matrix(entry: dict[str, Any], crs: Crs) -> TileMatrix:
-    first, second = entry["pointOfOrigin"]
+def _path(location: tuple[int | str, ...]) -> str:
+    return "/".join(str(step) for step in location)
+
+
+def _model(document: dict[str, Any]) -> "TileMatrixSet":
+    """The document as morecantile understands it: what the standard refuses is refused here."""
+    from morecantile import TileMatrixSet  # a quarter of a second: not before it is needed
+
+    return TileMatrixSet.model_validate(document)
+
+
+def _crs_text(crs: Any) -> str:
+    """The CRS of a document: a URI, or an object that holds one."""
+    return str(crs.get("uri", crs)) if isinstance(crs, dict) else crs
+
+
+def _matrix(entry: "Matrix", crs: Crs) -> TileMatrix:
+    first, second = entry.pointOfOrigin
     west, north = (second, first) if crs.swapped else (first, second)
-    if entry["cornerOfOrigin"] != "topLeft" or entry["tileWidth"] != entry["tileHeight"]:
-        raise ValueError(f"level {entry['id']}: square tiles from the top left only")
+    if entry.cornerOfOrigin != "topLeft" or entry.tileWidth != entry.tileHeight:
+        raise ValueError(f"level {entry.id}: square tiles from the top left only")
+    if entry.variableMatrixWidths:
+        raise ValueError(f"level {entry.id}: rows of one width only")
     return TileMatrix(
-        z=int(entry["id"]),
-        scale_denominator=entry["scaleDenominator"],
-        cell_size=entry["cellSize"],
+        z=int(entry.id),
+        scale_denominator=entry.scaleDenominator,
+        cell_size=entry.cellSize,
         west=west,
         north=north,
-        tile_px=entry["tileWidth"],
-        columns=entry["matrixWidth"],
-        rows=entry["matrixHeight"],
+        tile_px=entry.tileWidth,
+        columns=entry.matrixWidth,
+        rows=entry.matrixHeight,
     )
 
 
@@ -169,6 +261,8 @@ def _fault(matrix_set: MatrixSet, path: Path) -> str | None:
         return f"id {matrix_set.id} differs from the file name"
     if [matrix.z for matrix in matrix_set.matrices] != list(matrix_set.zooms):
         return "levels must be whole numbers without a gap"
+    if matrix_set.crs.srid is None and not matrix_set.crs.is_storage:
+        return f"{matrix_set.crs.code} has no EPSG number, by which PostGIS knows it"
     return None
 
 

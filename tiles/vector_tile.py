@@ -1,9 +1,16 @@
-"""Vector tiles (MVT 2.1, web mercator) of layer contents, one SQL statement a layer."""
+"""Vector tiles (MVT 2.1) of layer contents in any matrix set, one SQL statement a layer.
 
-from typing import Final
+Pieces are kept in web mercator, cut to ancestor tiles of that grid. Its own tiles are drawn from
+one ancestor. A tile of another grid lies over one or more of them: pieces are cut back to their
+ancestors, joined by feature and projected, so that no cut shows there either.
+"""
 
+from typing import Any, Final
+
+from layers.crs import STORAGE_SRID
 from layers.database import Connection, statements
 from layers.features import Parts, content_parts
+from tiles.matrix_set import MatrixSet, Tile, mercator_bounds, tile_bounds
 
 _SQL: Final = statements("tiles", "vector_tile.sql")
 
@@ -12,38 +19,64 @@ BASE_ZOOMS: Final = (13, 10, 7, 4)
 than itself. ``layers.contents`` makes the pieces for these."""
 
 LOWEST_ZOOM: Final = BASE_ZOOMS[-1]
-HIGHEST_ZOOM: Final = 22
+_WORLD_M: Final = 2 * 20_037_508.342789244
+_BUFFER: Final = 1 / 64
+"""What a tile shows beyond its edge, as a share of its side; pieces reach twice as far."""
 
 
 def layer_tile(
     connection: Connection,
     layer_id: str,
     content_id: int,
-    z: int,
-    x: int,
-    y: int,
+    matrix_set: MatrixSet,
+    tile: Tile,
     *,
     parts: Parts | None = None,
 ) -> bytes:
-    """One layer's part of tile z/x/y, uncompressed; empty when nothing is there.
+    """One layer's part of a tile, uncompressed; empty when nothing is there.
 
     Feature ids are the features' ``fid``; properties are the catalogue's ``in_tiles``
     attributes. Parts of several layers may be joined byte to byte (protocol buffers add up).
     ``parts`` are ``layers.features.content_parts``, asked for if not given.
     """
-    if z < LOWEST_ZOOM:
+    zoom = matrix_set.zoom_like(tile.z)
+    if zoom < LOWEST_ZOOM:
         return b""
-    base_zoom = next(base for base in BASE_ZOOMS if base <= z)
-    up = z - base_zoom
+    base_zoom = next(base for base in BASE_ZOOMS if base <= zoom)
+    name, place = (
+        ("layer_tile", _ancestor(tile, base_zoom))
+        if matrix_set.is_mercator_quad
+        else ("layer_tile_of_other_grid", _ancestors(matrix_set, tile, base_zoom))
+    )
     stored_in = parts if parts is not None else content_parts(connection, [content_id])
+    values = {"layer_id": layer_id, "content_id": content_id, "parts": stored_in.parts}
     with connection.cursor(binary=True) as cursor:
         found = cursor.execute(
-            stored_in.on(_SQL["layer_tile"]),
-            {
-                "layer_id": layer_id, "content_id": content_id, "z": z, "x": x, "y": y,
-                "parts": stored_in.parts, "base_zoom": base_zoom,
-                "ancestor_x": x >> up, "ancestor_y": y >> up,
-            },
-            prepare=True,
-        ).fetchone()  # fmt: skip
+            stored_in.on(_SQL[name]), {**values, "base_zoom": base_zoom, **place}, prepare=True
+        ).fetchone()
     return bytes(found[0]) if found and found[0] else b""
+
+
+def _ancestor(tile: Tile, base_zoom: int) -> dict[str, Any]:
+    up = tile.z - base_zoom
+    return {
+        "z": tile.z, "x": tile.x, "y": tile.y,
+        "ancestor_x": tile.x >> up, "ancestor_y": tile.y >> up,
+    }  # fmt: skip
+
+
+def _ancestors(matrix_set: MatrixSet, tile: Tile, base_zoom: int) -> dict[str, Any]:
+    """The tile's box, and the web-mercator tiles of the base zoom under it and its buffer."""
+    box = tile_bounds(matrix_set, *tile)
+    west, south, east, north = mercator_bounds(matrix_set, tile, _BUFFER)
+    side, last = _WORLD_M / 2**base_zoom, 2**base_zoom - 1
+    columns = [max(0, min(last, int((x + _WORLD_M / 2) // side))) for x in (west, east)]
+    rows = [max(0, min(last, int((_WORLD_M / 2 - y) // side))) for y in (north, south)]
+    return {
+        # CRS84 has no number of its own; on a datum declared equivalent its degrees are ours.
+        "srid": STORAGE_SRID if matrix_set.crs.is_storage else matrix_set.crs.srid,
+        "tile_west": box.west, "tile_south": box.south,
+        "tile_east": box.east, "tile_north": box.north,
+        "west": west, "south": south, "east": east, "north": north,
+        "first_x": columns[0], "last_x": columns[1], "first_y": rows[0], "last_y": rows[1],
+    }  # fmt: skip

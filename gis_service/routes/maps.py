@@ -1,7 +1,5 @@
-"""The map: catalogue for clients, style, sprites, legends, TileJSON and vector tiles."""
+"""The map: catalogue for clients, style, sprites and legends."""
 
-import math
-from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -10,7 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gis_service.library import InForce, LayerInForce, Library
-from gis_service.pictures import TIME_PARAMETERS, Pictures, time_query
+from gis_service.pictures import Pictures, time_query
 from gis_service.problems import language_of
 from gis_service.routes.requests import base_url, library_of, refuse_unknown
 from layers.catalog import Layer, Plan
@@ -18,13 +16,9 @@ from layers.errors import BadParameter, NotFound
 from tiles.legend import legend, legend_png
 from tiles.map_style import map_style, style_digest
 from tiles.sprite import sprite
-from tiles.tile_store import check_range, unkept_tile
-from tiles.vector_tile import HIGHEST_ZOOM, layer_tile
 
-_MVT: Final = "application/vnd.mapbox-vector-tile"
 _MOST_LAYERS: Final = 32
 _SHARED_FOR_A_DAY: Final = "public, max-age=86400"
-_FOR_EVER: Final = "public, max-age=31536000, immutable"
 
 
 def catalog(request: Request) -> Response:
@@ -116,7 +110,7 @@ def style(request: Request) -> Response:
     chosen = (
         [layer.id for layer in library.visible_layers()]
         if style_id == "map"
-        else [layer.id for layer in _layers_named(library, style_id)]
+        else [layer.id for layer in layers_named(library, style_id)]
     )
     language = language_of(request)
     document = map_style(
@@ -184,142 +178,8 @@ def legend_list(request: Request) -> Response:
     return Response(orjson.dumps(legend(library.catalog, layer)), media_type="application/json")
 
 
-def tilejson(request: Request) -> Response:
-    """TileJSON 3.0 of one layer or of several (``a,b``)."""
-    library = library_of(request)
-    language = language_of(request)
-    refuse_unknown(request, ("v", "tk", *TIME_PARAMETERS))
-    named = _layers_named(library, request.path_params["layers"])
-    contents = _contents(_picture_of(request, named), named)
-    name = ",".join(layer.id for layer in named)
-    # The edition stands in the address, so what is held under it never changes.
-    query = "&".join(filter(None, (f"v={_version(contents)}", time_query(request))))
-    document = {
-        "tilejson": "3.0.0",
-        "name": "、".join(layer.title.in_language(language) for layer in named),
-        "attribution": library.config.notice.in_language(language),
-        "scheme": "xyz",
-        "tiles": [f"{base_url(request)}/tiles/{name}/{{z}}/{{x}}/{{y}}.mvt?{query}"],
-        "minzoom": min(layer.min_zoom for layer in named),
-        "maxzoom": HIGHEST_ZOOM,
-        "bounds": _joined_extent(library, contents),
-        "vector_layers": [
-            {
-                "id": layer.id,
-                "description": layer.title.in_language(language),
-                "minzoom": layer.min_zoom,
-                "maxzoom": HIGHEST_ZOOM,
-                "fields": {
-                    attribute.name: attribute.title.in_language(language)
-                    for attribute in layer.kept_attributes
-                    if attribute.in_tiles
-                },
-            }
-            for layer in named
-        ],
-    }
-    return Response(
-        orjson.dumps(document),
-        media_type="application/json",
-        headers={"Cache-Control": "no-cache"},
-    )
-
-
-def _joined_extent(library: Library, contents: Sequence[LayerInForce]) -> list[float]:
-    extents = [content.extent for content in contents if content.extent is not None]
-    if not extents:
-        return list(library.config.region.bbox)
-    west, south, east, north = zip(*extents, strict=True)
-    return [min(west), min(south), max(east), max(north)]
-
-
-def tile(request: Request) -> Response:
-    """A web-mercator vector tile of one layer or of several (``a,b``); 204 when empty."""
-    refuse_unknown(request, ("v", "tk", *TIME_PARAMETERS))
-    library = library_of(request)
-    path = request.path_params
-    z, x, y = (_tile_number(path[name], name) for name in ("z", "x", "y"))
-    check_range(z, x, y, HIGHEST_ZOOM)
-    named = _layers_named(library, path["layers"])
-    picture = _picture_of(request, named)
-    shown = [content for layer, content in _pairs(picture, named) if z >= layer.min_zoom]
-    # Nothing is asked of the database, and nothing stored, where no layer reaches.
-    contents = [content for content in shown if _reaches(content, z, x, y)]
-
-    def make() -> bytes:
-        with library.pool.connection() as connection:
-            return b"".join(
-                layer_tile(connection, content.layer_id, content.content_id, z, x, y)
-                for content in contents
-            )
-
-    if not contents:
-        return Response(status_code=204, headers={"Cache-Control": "no-cache"})
-    is_draft = any(content.edition_state == "draft" for content in contents)
-    numbers = [content.content_id for content in contents]
-    stored = unkept_tile(make()) if is_draft else library.tiles.fetch(numbers, z, x, y, make)
-    # With the edition in the address the bytes never change; without, ask again.
-    is_named = request.query_params.get("v") == _version(_contents(picture, named))
-    headers = {
-        "ETag": stored.etag,
-        "Vary": "Accept-Encoding",
-        "Cache-Control": _FOR_EVER if is_named and not is_draft else "no-cache",
-    }
-    if request.headers.get("if-none-match") == stored.etag:
-        return Response(status_code=304, headers=headers)
-    if not stored.gzipped:
-        return Response(status_code=204, headers=headers)
-    if "gzip" in request.headers.get("accept-encoding", ""):
-        headers["Content-Encoding"] = "gzip"
-        return Response(stored.gzipped, media_type=_MVT, headers=headers)
-    return Response(stored.plain(), media_type=_MVT, headers=headers)
-
-
-def _picture_of(request: Request, named: Sequence[Layer]) -> InForce:
-    """The picture asked for; layers that a named edition does not hold are not there."""
-    picture = pictures_of(request).asked(request)
-    missing = [layer.id for layer in named if layer.id not in picture.layers]
-    if "edition" in request.query_params and missing:
-        edition = request.query_params["edition"]
-        raise NotFound(
-            f"Edition {edition} holds nothing of {', '.join(missing)} that can be drawn.",
-            f"版本 {edition} 没有可绘制的图层 {'、'.join(missing)}。",
-            code="layer-not-in-edition",
-        )
-    return picture
-
-
-def _reaches(content: LayerInForce, z: int, x: int, y: int) -> bool:
-    """Whether the layer's extent meets the tile or its buffer of 1/64."""
-    if content.extent is None:
-        return False
-    side = 360 / 2**z
-    west, east = x * side - 180 - side / 32, (x + 1) * side - 180 + side / 32
-    north, south = (_latitude(row, z) for row in (y - 1 / 32, y + 1 + 1 / 32))
-    left, bottom, right, top = content.extent
-    return left <= east and right >= west and bottom <= north and top >= south
-
-
-def _latitude(row: float, z: int) -> float:
-    """Latitude of a tile row's northern edge in the web-mercator grid."""
-    return math.degrees(math.atan(math.sinh(math.pi * (1 - 2 * row / 2**z))))
-
-
-def _version(contents: Sequence[LayerInForce]) -> str:
-    return "-".join(str(content.content_id) for content in contents) or "0"
-
-
-def _tile_number(text: str, name: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 9):
-        raise NotFound(
-            f"Tile {name} must be a whole number, not '{text[:20]}'.",
-            f"瓦片的 {name} 必须是整数，而不是“{text[:20]}”。",
-        )
-    return int(text)
-
-
-def _layers_named(library: Library, names: str) -> list[Layer]:
-    # In one order, whatever the order of asking: the same layers are the same tile.
+def layers_named(library: Library, names: str) -> list[Layer]:
+    """The layers of ``a,b`` in one order, whatever the order of asking; ``NotFound``."""
     ids = sorted(set(names.split(",")))
     if len(ids) > _MOST_LAYERS:
         raise BadParameter(
@@ -327,15 +187,6 @@ def _layers_named(library: Library, names: str) -> list[Layer]:
             f"一次请求最多 {_MOST_LAYERS} 个图层。",
         )
     return [library.visible_layer(layer_id) for layer_id in ids]
-
-
-def _pairs(picture: InForce, named: Sequence[Layer]) -> list[tuple[Layer, LayerInForce]]:
-    held: Mapping[str, LayerInForce] = picture.layers
-    return [(layer, held[layer.id]) for layer in named if layer.id in held]
-
-
-def _contents(picture: InForce, named: Sequence[Layer]) -> list[LayerInForce]:
-    return [content for _, content in _pairs(picture, named)]
 
 
 def limits(request: Request) -> Response:
@@ -358,6 +209,4 @@ ROUTES: Final = [
     Route("/sprites/map{ratio}.png", sprite_sheet),
     Route("/legends/{layer}.png", legend_image),
     Route("/legends/{layer}.json", legend_list),
-    Route("/tiles/{layers}.json", tilejson),
-    Route("/tiles/{layers}/{z}/{x}/{y}.mvt", tile),
 ]

@@ -157,7 +157,7 @@ def test_an_unknown_level_or_set_is_not_made_up(sets: dict[str, MatrixSet]) -> N
         ("id", "other", "file name"),
         ("crs", "EPSG:4214", "datum"),
         ("tileMatrices", [], "IndexError"),
-        ("tileMatrices", None, "TypeError"),
+        ("tileMatrices", None, "tileMatrices: Input should be a valid list"),
     ],
 )
 def test_a_wrong_document_is_refused_with_its_file(

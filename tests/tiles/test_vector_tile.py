@@ -1,6 +1,7 @@
 """Vector tiles, decoded by another library and compared with the features."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import mapbox_vector_tile
@@ -10,9 +11,13 @@ import shapely
 from shapely.geometry import shape
 
 from layers.database import Connection
+from tiles.matrix_set import Tile, load_matrix_sets, tile_bounds
+from tiles.matrix_set import tile_of as tile_at
 from tiles.vector_tile import layer_tile
 
 LAYER = "planned_landuse"
+SETS = load_matrix_sets(Path(__file__).resolve().parents[2] / "config")
+QUAD = SETS["WebMercatorQuad"]
 WORLD_M = 2 * 20037508.342789244
 
 
@@ -68,7 +73,7 @@ def test_a_tile_shows_the_features_where_they_are(
     connection: Connection, content_id: int, z: int
 ) -> None:
     x, y = tile_of(110.055, 19.055, z)
-    decoded = _decode(layer_tile(connection, LAYER, content_id, z, x, y))
+    decoded = _decode(layer_tile(connection, LAYER, content_id, QUAD, Tile(z, x, y)))
     features = decoded[LAYER]["features"]
     ids = [feature["id"] for feature in features]
     assert len(ids) == len(set(ids)), "a feature comes at most once in a tile"
@@ -94,7 +99,9 @@ def test_a_tile_shows_the_features_where_they_are(
 
 def test_neighbours_share_their_edges_in_tiles(connection: Connection, content_id: int) -> None:
     x, y = tile_of(110.055, 19.055, 12)
-    features = _decode(layer_tile(connection, LAYER, content_id, 12, x, y))[LAYER]["features"]
+    features = _decode(layer_tile(connection, LAYER, content_id, QUAD, Tile(12, x, y)))[LAYER][
+        "features"
+    ]
     shapes = [shape(feature["geometry"]) for feature in features]
     together = shapely.union_all(shapes)
     assert math.isclose(sum(one.area for one in shapes), together.area, rel_tol=1e-9)
@@ -106,7 +113,9 @@ def test_low_zooms_keep_the_mosaic_without_holes(
     connection: Connection, content_id: int, z: int
 ) -> None:
     x, y = tile_of(110.055, 19.055, z)
-    features = _decode(layer_tile(connection, LAYER, content_id, z, x, y))[LAYER]["features"]
+    features = _decode(layer_tile(connection, LAYER, content_id, QUAD, Tile(z, x, y)))[LAYER][
+        "features"
+    ]
     codes = {feature["properties"]["landuse_code"] for feature in features}
     assert codes <= {"0101", "0301"}
     together = shapely.union_all([shape(feature["geometry"]).buffer(0) for feature in features])
@@ -119,5 +128,81 @@ def test_low_zooms_keep_the_mosaic_without_holes(
 
 
 def test_nothing_there_is_no_bytes(connection: Connection, content_id: int) -> None:
-    assert layer_tile(connection, LAYER, content_id, 14, 0, 0) == b""
-    assert layer_tile(connection, LAYER, content_id, 3, 6, 3) == b""
+    assert layer_tile(connection, LAYER, content_id, QUAD, Tile(14, 0, 0)) == b""
+    assert layer_tile(connection, LAYER, content_id, QUAD, Tile(3, 6, 3)) == b""
+
+
+GRIDS = [("c", 14), ("c", 13), ("c", 12), ("c", 10), ("WorldCRS84Quad", 13), ("CGCS2000Quad", 9)]
+
+
+def lonlat_of(grid: str, tile: Tile, units: np.ndarray) -> np.ndarray:
+    box = tile_bounds(SETS[grid], *tile)
+    return np.column_stack((
+        box.west + units[:, 0] * (box.east - box.west) / 4096,
+        box.north - units[:, 1] * (box.north - box.south) / 4096,
+    ))  # fmt: skip
+
+
+@pytest.mark.parametrize(("grid", "z"), GRIDS)
+def test_tiles_of_degrees_show_every_parcel_whole_where_it_is(
+    connection: Connection, content_id: int, grid: str, z: int
+) -> None:
+    """Each parcel once, within a unit of its own corners, over all ancestors it is cut by."""
+    first, last = (tile_at(SETS[grid], *place, z) for place in ((110.0, 19.12), (110.12, 19.0)))
+    seen: dict[int, float] = {}
+    for x in range(first.x, last.x + 1):
+        for y in range(first.y, last.y + 1):
+            tile = Tile(z, x, y)
+            box = tile_bounds(SETS[grid], *tile)
+            unit = (box.east - box.west) / 4096
+            decoded = _decode(layer_tile(connection, LAYER, content_id, SETS[grid], tile))
+            features = decoded.get(LAYER, {"features": []})["features"]
+            ids = [feature["id"] for feature in features]
+            assert len(ids) == len(set(ids))
+            window = shapely.box(*box).buffer(64 * unit, join_style="mitre")
+            for feature in features:
+                i, j = divmod(feature["id"] - 1, 12)
+                parcel = shapely.box(
+                    110 + i * 0.01, 19 + j * 0.01, 110.01 + i * 0.01, 19.01 + j * 0.01
+                )
+                drawn = shapely.transform(
+                    shape(feature["geometry"]), lambda units, t=tile: lonlat_of(grid, t, units)
+                )
+                wanted = parcel.intersection(window)
+                assert drawn.geom_type == "Polygon"
+                assert len(drawn.interiors) == 0
+                assert drawn.hausdorff_distance(wanted) < 1.5 * unit
+                seen[feature["id"]] = (
+                    seen.get(feature["id"], 0) + drawn.intersection(shapely.box(*box)).area
+                )
+    assert set(seen) == set(range(1, 145))
+    assert sum(seen.values()) == pytest.approx(0.12**2, rel=2e-2)
+
+
+@pytest.mark.parametrize("z", [5, 7, 9])
+def test_low_levels_in_degrees_have_no_holes(
+    connection: Connection, content_id: int, z: int
+) -> None:
+    tile = tile_at(SETS["c"], 110.055, 19.055, z)
+    decoded = _decode(layer_tile(connection, LAYER, content_id, SETS["c"], tile))
+    together = shapely.union_all(
+        [shape(feature["geometry"]).buffer(0) for feature in decoded[LAYER]["features"]]
+    )
+    drawn = shapely.transform(together, lambda units: lonlat_of("c", tile, units))
+    pixel = 360 / 2**z / 512
+    window = shapely.box(*tile_bounds(SETS["c"], *tile))
+    whole = shapely.box(110, 19, 110.12, 19.12).intersection(window)
+    assert whole.difference(drawn.buffer(2 * pixel)).area == pytest.approx(0, abs=1e-9)
+
+
+def test_the_tianditu_grids_are_the_worlds_own_tiles(
+    connection: Connection, content_id: int
+) -> None:
+    """c level n = WorldCRS84Quad n - 1, w level n = WebMercatorQuad n, to the byte."""
+    for grid, twin, less in (("c", "WorldCRS84Quad", 1), ("w", "WebMercatorQuad", 0)):
+        tile = tile_at(SETS[grid], 110.055, 19.055, 13)
+        body = layer_tile(connection, LAYER, content_id, SETS[grid], tile)
+        assert body
+        assert body == layer_tile(
+            connection, LAYER, content_id, SETS[twin], tile._replace(z=13 - less)
+        )

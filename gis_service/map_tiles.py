@@ -1,0 +1,148 @@
+"""The one pipeline behind every door to tiles: XYZ, OGC API Tiles, WMTS and DataServer.
+
+A door says what is asked (``TileAsked``); here the range is checked before anything else, layers
+that do not reach the tile are left out without asking the database, and the rest comes from the
+tile store or is made by the threads of ``tile_makers``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from gis_service.library import InForce, LayerInForce, Library
+from gis_service.tile_makers import TileMakers
+from layers.catalog import Layer
+from tiles.map_style import style_digest
+from tiles.matrix_set import (
+    MatrixSet,
+    Tile,
+    load_matrix_sets,
+    lonlat_bounds,
+    matrix_set_named,
+    tile_bounds,
+)
+from tiles.raster_tile import MapPainter
+from tiles.tile_format import MVT, TileFormat
+from tiles.tile_store import Flight, StoredTile, TileKey
+from tiles.vector_tile import layer_tile
+
+EMPTY = StoredTile(b"", '"nothing"', gzipped=False)
+"""Nothing is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class TileAsked:
+    """What a door was asked for: plan layers, or a product of the base map (``vec``, ``cva`` …)."""
+
+    layers: tuple[Layer, ...]
+    matrix_set: MatrixSet
+    tile: Tile
+    form: TileFormat
+    scale: Literal[1, 2] = 1
+    language: str = "zh"
+    product: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The product, or the layers with commas."""
+        return self.product or ",".join(layer.id for layer in self.layers)
+
+
+class MapTiles:
+    """Grids, painter and makers of a running service."""
+
+    def __init__(self, library: Library) -> None:
+        """Make nothing yet: what draws is imported with the first tile."""
+        limits = library.config.limits
+        self._library = library
+        self.makers = TileMakers(
+            library.tiles,
+            threads=max(1, library.settings.pool_size // 2),
+            longest_queue=limits.tile_queue,
+            deadline_s=limits.tile_deadline_s,
+        )
+
+    @cached_property
+    def matrix_sets(self) -> dict[str, MatrixSet]:
+        """The grids under ``config/matrix_sets`` by id."""
+        return load_matrix_sets(self._library.settings.config_dir)
+
+    @cached_property
+    def painter(self) -> MapPainter:
+        """What draws pictures."""
+        return MapPainter(self._library.catalog)
+
+    def matrix_set(self, set_id: str) -> MatrixSet:
+        """The grid of that id, or ``NotFound``."""
+        return matrix_set_named(self.matrix_sets, set_id)
+
+    async def fetch(self, asked: TileAsked, picture: InForce) -> StoredTile:
+        """The tile; ``NotFound`` outside the grid, ``EMPTY`` where no layer reaches."""
+        tile_bounds(asked.matrix_set, *asked.tile)
+        contents = drawn_contents(asked, picture)
+        if not contents and asked.product is None:
+            return EMPTY
+        numbers = tuple(content.content_id for content in contents)
+        is_draft = any(content.edition_state == "draft" for content in contents)
+        form = asked.form.id if asked.scale == 1 else f"{asked.form.id}@{asked.scale}x"
+        key = TileKey(numbers, self._look(asked), asked.matrix_set.id, asked.tile, form)
+
+        def make(flight: Flight) -> bytes:
+            if asked.form is MVT:
+                return self._vector(flight, asked, contents)
+            shown = {content.layer_id: content.content_id for content in contents}
+            return self._picture(asked, shown)
+
+        return await self.makers.fetch(key, make, gzipped=asked.form.gzipped, kept=not is_draft)
+
+    def _look(self, asked: TileAsked) -> str:
+        if asked.form is MVT:
+            return ""
+        ids = [layer.id for layer in asked.layers]
+        return f"{asked.name}-{style_digest(self._library.catalog, ids, asked.language)[:16]}"
+
+    def _vector(
+        self, flight: Flight, asked: TileAsked, contents: tuple[LayerInForce, ...]
+    ) -> bytes:
+        with self._library.pool.connection() as connection:
+            flight.works_on(connection)
+            try:
+                return b"".join(
+                    layer_tile(
+                        connection, one.layer_id, one.content_id, asked.matrix_set, asked.tile
+                    )
+                    for one in contents
+                )
+            finally:
+                flight.works_on(None)
+
+    def _picture(self, asked: TileAsked, contents: Mapping[str, int]) -> bytes:
+        form = asked.form.id
+        if form == "mvt":
+            raise ValueError("a vector tile is no picture")
+        return self.painter.draw_tile(
+            asked.name, contents, asked.matrix_set, asked.tile,
+            format=form, scale=asked.scale, language=asked.language,
+        )  # fmt: skip
+
+
+def drawn_contents(asked: TileAsked, picture: InForce) -> tuple[LayerInForce, ...]:
+    """The contents of the layers that are drawn at the tile's level and reach it."""
+    zoom = asked.matrix_set.zoom_like(asked.tile.z)
+    held = [picture.layers[layer.id] for layer in asked.layers
+            if zoom >= layer.min_zoom and layer.id in picture.layers]  # fmt: skip
+    return tuple(one for one in held if _reaches(one, asked.matrix_set, asked.tile))
+
+
+def _reaches(content: LayerInForce, matrix_set: MatrixSet, tile: Tile) -> bool:
+    """Whether the layer's extent meets the tile or its buffer of 1/64."""
+    if content.extent is None:
+        return False
+    west, south, east, north = lonlat_bounds(matrix_set, tile)
+    wide, high = (east - west) / 32, (north - south) / 32
+    left, bottom, right, top = content.extent
+    return (
+        left <= east + wide and right >= west - wide
+        and bottom <= north + high and top >= south - high
+    )  # fmt: skip
