@@ -81,13 +81,7 @@ def areas_m2(polygons: Sequence[BaseGeometry] | npt.NDArray[np.object_]) -> Floa
     if wide.any():
         geometries = geometries.copy()
         geometries[wide] = shapely.segmentize(geometries[wide], _LONGEST_EDGE_DEG)
-    parts, part_owner = shapely.get_parts(geometries, return_index=True)
-    # A collection (an overlay can give one) holds multipolygons one level further down.
-    parts, inner = shapely.get_parts(parts, return_index=True)
-    part_owner = part_owner[inner]
-    surfaces = shapely.get_dimensions(parts) == 2
-    parts, part_owner = parts[surfaces], part_owner[surfaces]
-    rings, ring_part = shapely.get_rings(parts, return_index=True)
+    rings, ring_owner, is_shell = _rings(geometries)
     result = np.zeros(len(geometries))
     if len(rings) == 0:
         return result
@@ -95,11 +89,30 @@ def areas_m2(polygons: Sequence[BaseGeometry] | npt.NDArray[np.object_]) -> Floa
     inside_ring = coordinate_ring[:-1] == coordinate_ring[1:]
     edges = np.where(inside_ring, _edge_sums(coordinates), 0.0)
     ring_areas = np.abs(np.bincount(coordinate_ring[:-1], edges, minlength=len(rings)))
+    signed = np.where(is_shell, ring_areas, -ring_areas)
+    np.add.at(result, ring_owner, signed)
+    return result
+
+
+def _rings(
+    geometries: npt.NDArray[np.object_],
+) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """All rings of polygons, whose they are, and which of them are shells."""
+    plain = shapely.get_type_id(geometries) == shapely.GeometryType.POLYGON
+    if plain.all() and not shapely.get_num_interior_rings(geometries).any():
+        # Nearly all: each stands for its one ring, and no part of it is copied.
+        every = np.arange(len(geometries))
+        return geometries, every, np.ones(len(geometries), dtype=bool)
+    parts, part_owner = shapely.get_parts(geometries, return_index=True)
+    # A collection (an overlay can give one) holds multipolygons one level further down.
+    parts, inner = shapely.get_parts(parts, return_index=True)
+    part_owner = part_owner[inner]
+    surfaces = shapely.get_dimensions(parts) == 2
+    parts, part_owner = parts[surfaces], part_owner[surfaces]
+    rings, ring_part = shapely.get_rings(parts, return_index=True)
     is_shell = np.ones(len(rings), dtype=bool)
     is_shell[1:] = ring_part[1:] != ring_part[:-1]
-    signed = np.where(is_shell, ring_areas, -ring_areas)
-    np.add.at(result, part_owner[ring_part], signed)
-    return result
+    return rings, part_owner[ring_part], is_shell
 
 
 def area_m2(polygon: BaseGeometry) -> float:

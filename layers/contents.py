@@ -96,20 +96,31 @@ def load_rows(connection: Connection, content_id: int, copy_file: Path) -> int:
         return load_stream(connection, content_id, iter(partial(file.read, 1 << 20), b""))
 
 
-def load_stream(connection: Connection, content_id: int, blocks: Iterable[bytes]) -> int:
+def load_stream(
+    connection: Connection, content_id: int, blocks: Iterable[bytes], *, known_valid: bool = False
+) -> int:
     """COPY a stream of ``layers.feature_rows.RowFile`` into an empty content; give its rows.
 
     The table is emptied first: in the transaction that (re)made a table PostgreSQL writes no log of
-    its rows where nobody replicates.
+    its rows where nobody replicates, and can store them as frozen. With ``known_valid`` (what
+    ``layers.geometry_checks`` let pass) the database does not ask again whether each geometry is
+    valid; the table has its check all the same when this is done, for all that comes later.
     """
     name = partitions.partition("feature", content_id)
     with connection.transaction(), connection.cursor() as cursor:
-        if base_of(connection, content_id) is None:
+        whole = base_of(connection, content_id) is None
+        if whole:
             cursor.execute(sql.SQL("TRUNCATE {name}").format(name=name))
-        with cursor.copy(_copy_statement(content_id)) as copy:
+        unasked = whole and known_valid
+        if unasked:
+            cursor.execute(sql.SQL(_SQL["suspend_validity"]).format(features=name))
+        with cursor.copy(_copy_statement(content_id, frozen=whole)) as copy:
             for block in blocks:
                 copy.write(block)
-        return cursor.rowcount
+        loaded = cursor.rowcount
+        if unasked:
+            cursor.execute(sql.SQL(_SQL["resume_validity"]).format(features=name))
+        return loaded
 
 
 def load_arrays(
@@ -146,9 +157,11 @@ def load_arrays(
         return cursor.rowcount
 
 
-def _copy_statement(content_id: int) -> sql.Composed:
-    return sql.SQL("COPY {name} {columns} FROM STDIN (FORMAT binary)").format(
-        name=partitions.partition("feature", content_id), columns=sql.SQL(_COPY_COLUMNS)
+def _copy_statement(content_id: int, *, frozen: bool = False) -> sql.Composed:
+    return sql.SQL("COPY {name} {columns} FROM STDIN (FORMAT binary{frozen})").format(
+        name=partitions.partition("feature", content_id),
+        columns=sql.SQL(_COPY_COLUMNS),
+        frozen=sql.SQL(", FREEZE" if frozen else ""),
     )
 
 

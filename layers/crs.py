@@ -38,6 +38,7 @@ from layers.crs_policy import (
 from layers.datum import Plane4, geocentric_shift, plane_shift
 from layers.errors import CrsRefused
 from layers.local_plane import LocalPlane, distance_m
+from layers.validity import are_valid
 
 __all__ = [
     "GRID_DEG",
@@ -184,13 +185,15 @@ def snap(geometries: GeometryArray) -> GeometryArray:
 
     Every vertex is rounded by itself, so edges shared by neighbours stay shared. Where that
     makes a valid geometry invalid, the overlay engine's precision model mends that geometry
-    (a geometry thinner than the grid becomes empty; the caller refuses it).
+    (one thinner than the grid, or beyond mending, becomes empty; the caller refuses it).
     """
     rounded: GeometryArray = shapely.transform(geometries, lambda points: np.round(points, 8))
-    broken = np.flatnonzero(~shapely.is_valid(rounded))
+    broken = np.flatnonzero(~are_valid(rounded))
     broken = broken[shapely.is_valid(geometries[broken])]
     if len(broken):
-        rounded[broken] = shapely.set_precision(geometries[broken], GRID_DEG)
+        mended = shapely.set_precision(geometries[broken], GRID_DEG)
+        mended[~shapely.is_valid(mended)] = shapely.Polygon()
+        rounded[broken] = mended
     return rounded
 
 

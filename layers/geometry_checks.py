@@ -21,6 +21,7 @@ from layers.geometry_faults import FAULTS_ZH, KIND_NAMES, REASONS
 from layers.import_issues import IssueLog, Severity
 from layers.readers import Batch
 from layers.text import Text
+from layers.validity import are_valid
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -78,7 +79,9 @@ class _Work:
 
     def __init__(self, batch: Batch, rules: GeometryRules, issues: IssueLog) -> None:
         self.batch, self.rules, self.issues = batch, rules, issues
-        self.geometries: GeometryArray = shapely.force_2d(batch.geometries)
+        self.high = shapely.has_z(batch.geometries) | shapely.has_m(batch.geometries)
+        self.geometries: GeometryArray = batch.geometries.copy()
+        self.geometries[self.high] = shapely.force_2d(batch.geometries[self.high])
         count = len(batch)
         self.alive: npt.NDArray[np.int64] = np.arange(count)
         self.result = CheckedGeometries(
@@ -112,9 +115,7 @@ class _Work:
                 row=self.batch.first_row + index,
                 field="geometry",
             )
-        original = self.batch.geometries
-        high = shapely.has_z(original) | shapely.has_m(original)
-        if high.any() and "z-or-m-dropped" not in self.issues.counts:
+        if self.high.any() and "z-or-m-dropped" not in self.issues.counts:
             self.issues.add(
                 "z-or-m-dropped",
                 "advisory",
@@ -122,7 +123,7 @@ class _Work:
                     zh="高程（Z）或量测值（M）不入库，已舍去。",
                     en="Heights (Z) or measures (M) are not stored and were dropped.",
                 ),
-                row=self.batch.first_row + int(np.flatnonzero(high)[0]),
+                row=self.batch.first_row + int(np.flatnonzero(self.high)[0]),
                 field="geometry",
             )
 
@@ -183,7 +184,7 @@ class _Work:
         A ring that touches itself between vertices can come out of a change of CRS as valid, so
         the question is put before it.
         """
-        good = shapely.is_valid(self.geometries[self.alive])
+        good = are_valid(self.geometries[self.alive])
         for position in np.flatnonzero(~good):
             index = int(self.alive[position])
             good[position] = self._mend(index) if self.rules.repair else False
@@ -291,7 +292,7 @@ class _Work:
         """A valid geometry that the change of CRS made invalid is mended: that fault is ours."""
         if self.rules.crs.is_storage:
             return
-        for position in np.flatnonzero(~shapely.is_valid(self.moved)):
+        for position in np.flatnonzero(~are_valid(self.moved)):
             broken = self.moved[position]
             mended = shapely.make_valid(broken, method="structure", keep_collapsed=False)
             self.moved[position] = mended
@@ -321,13 +322,13 @@ class _Work:
         self._add_boxes(shapely.bounds(self.moved[lost]))
         snapped, alive = snapped[~lost], self.alive[~lost]
         self._note_wide(snapped, alive)
-        self.result.stored[alive] = _without_needless_multi(snapped)
+        single = _without_needless_multi(snapped)
+        self.result.stored[alive] = single
         if self.rules.kind == "polygon":
-            self.result.areas_m2[alive] = areas_m2(snapped)
+            self.result.areas_m2[alive] = areas_m2(single)
         original: Any = self.batch.geometries[alive]
-        flat = ~(shapely.has_z(original) | shapely.has_m(original))
         same = shapely.equals_exact(original, snapped, tolerance=0.0)
-        self.result.altered[alive] = ~(same & flat)
+        self.result.altered[alive] = ~(same & ~self.high[alive])
 
     def _note_wide(self, geometries: GeometryArray, indices: npt.NDArray[np.int64]) -> None:
         boxes = shapely.bounds(geometries)

@@ -34,7 +34,7 @@ _SQL: Final = statements("layers", "incremental.sql")
 _CHECKS: Final = (
     "area", "attribute_checks", "attribute_values", "crs", "crs_families", "crs_policy", "datum",
     "field_map", "geometry_checks", "import_coverage", "import_crs", "obfuscation",
-    "personal_data", "row_reader", "source_rows",
+    "personal_data", "row_reader", "source_rows", "validity",
 )  # fmt: skip
 """Modules that decide what becomes of a row; a base that others judged is not compared with."""
 
@@ -199,7 +199,7 @@ def _refuse_unknown(connection: Connection, content_id: int, ids: Sequence[str])
     if unknown:
         names = ", ".join(unknown[:10])
         raise BadInput(
-            f"{len(unknown)} ids to delete are not in the content: {names}. Mend the list.",
+            f"Ids to delete that are not in the content ({len(unknown)}): {names}. Mend the list.",
             f"待删除编号中有 {len(unknown)} 个不存在：{names}。请更正清单。",
             code="unknown-ids",
         )
@@ -283,7 +283,7 @@ def refuse_edited(connection: Connection, plan_id: str, layer: Layer) -> None:
     found = row(connection, _SQL["edits_of_draft"], plan_id=plan_id, layer_id=layer.id)
     if found is not None and found["edits"]:
         raise Conflict(
-            f"The draft of {plan_id} holds {found['edits']} edits of {layer.id}, which the file "
+            f"The draft of {plan_id} holds edits of {layer.id} ({found['edits']}), which the file "
             "would replace. Publish or discard the draft first (gis-service drafts discard "
             f"{plan_id}), or import the changes only.",
             f"规划 {plan_id} 的草稿中图层 {layer.id} 有 {found['edits']} 处编辑，导入整份文件会将其"

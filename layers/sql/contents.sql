@@ -14,6 +14,12 @@ SELECT
     pg_advisory_lock(%(lock_class)s::integer, created.id) AS locked
 FROM created
 
+-- name: suspend_validity
+ALTER TABLE {features} DROP CONSTRAINT feature_is_valid
+
+-- name: resume_validity
+ALTER TABLE {features} ADD CONSTRAINT feature_is_valid CHECK (ST_IsValid(geom)) NOT VALID
+
 -- name: mark_loaded
 UPDATE library.layer_content
 SET

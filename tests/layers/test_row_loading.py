@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import numpy as np
+import psycopg
 import pytest
 import shapely
 from psycopg import sql
 
 from layers import partitions
-from layers.contents import create_content
+from layers.contents import create_content, finish_content, load_arrays
 from layers.database import Connection
 from layers.errors import GaveUp
 from layers.feature_rows import RowFile
@@ -77,3 +78,38 @@ def test_another_number_of_rows_than_the_child_wrote_leaves_nothing(
 
     assert failure.value.code == "rows-lost"
     assert stored(connection, latest(connection)) == 0
+
+
+BOW_TIE = shapely.Polygon([(110, 19), (110.1, 19.1), (110.1, 19), (110, 19.1)])
+
+
+def test_after_a_load_the_table_refuses_invalid_geometry_again(
+    connection: Connection, tmp_path: Path
+) -> None:
+    """The load itself does not ask: its rows come from the checks. Whatever comes later is asked,
+    before the table is a part of the library and after.
+    """
+    content_id = load(connection, tmp_path / "pipe", stream(tmp_path / "rows", 3), 3)
+    for table in (
+        partitions.partition("feature", content_id),
+        sql.Identifier("library", "feature"),
+    ):
+        with (
+            pytest.raises(psycopg.errors.CheckViolation, match="feature_is_valid"),
+            connection.transaction(),
+        ):
+            connection.execute(
+                sql.SQL(
+                    "INSERT INTO {} (content_id, fid, feature_id, attributes, geom)"
+                    " VALUES (%s, 99, 'x', '{{}}', ST_GeomFromWKB(%s, 4490))"
+                ).format(table),
+                (content_id, shapely.to_wkb(BOW_TIE)),
+            )
+        if table == partitions.partition("feature", content_id):
+            finish_content(connection, content_id)
+
+
+def test_rows_that_no_import_checked_are_asked_one_by_one(connection: Connection) -> None:
+    content_id = create_content(connection, LAYER)
+    with pytest.raises(psycopg.errors.CheckViolation, match="feature_is_valid"):
+        load_arrays(connection, content_id, [BOW_TIE], {}, 1)
