@@ -1,8 +1,8 @@
 """Pages of features with optional filters, as GeoJSON text made by one SQL statement.
 
-This is the only module that builds SQL at run time (SQLAlchemy Core + GeoAlchemy2). PostgreSQL
-writes the JSON: a page of 1,000 features costs one round trip and no Python object a feature.
-Filters on attributes take names from the catalogue only; values are always bound.
+The only reads that build SQL at run time (SQLAlchemy Core + GeoAlchemy2), with ``layers.cql2`` and
+``layers.page_order``. PostgreSQL writes the JSON: a page of 1,000 features costs one round trip and
+no Python object a feature. Filters take names from the catalogue only; values are always bound.
 """
 
 import json
@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, LiteralString
 
 import geoalchemy2.functions as geo
-from geoalchemy2 import Geometry
+from geoalchemy2 import Geometry, WKBElement
+from psycopg.errors import DataError, QueryCanceled
 from psycopg.rows import tuple_row
 from sqlalchemy import (
     BigInteger,
@@ -35,13 +36,18 @@ from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import Text as SqlText
 
 from layers.catalog import Attribute, Layer
-from layers.crs import STORAGE_SRID, Box, Crs
+from layers.cql2.condition import Columns, compile_filter
+from layers.cql2.tree import Expression
+from layers.crs import STORAGE_SRID, Box, Crs, parse_crs
 from layers.database import Connection
 from layers.errors import BadParameter
 from layers.features import Parts, content_parts
+from layers.page_order import START, After, SortKey, as_text, behind, key_columns, ordering
 
 MAX_LIMIT: Final = 10_000
 _COUNT_UP_TO: Final = 10_000
+_COUNT_WITHIN: Final = "SET LOCAL statement_timeout = 250"
+_CRS84: Final = parse_crs("CRS84")
 _FEATURES: Final = table(
     "feature",  # the view of the connection's access class: layers.database
     column("content_id", Integer),
@@ -60,30 +66,46 @@ _DIALECT: Final = postgresql.dialect(paramstyle="pyformat")  # type: ignore[no-u
 class PageQuery:
     """What a page is asked for; ``boxes`` and answers are lon/lat inside, swapped by ``crs``.
 
-    ``after`` is the fid of the last feature of the page before (keyset paging: the cost does
-    not grow with the page number); ``offset`` is for clients that know no better.
+    ``after`` is the last feature of the page before (keyset paging: the cost does not grow with
+    the page number); ``offset`` is for clients that know no better. ``matched`` is the count that
+    an earlier page found, which is not counted again.
     """
 
     limit: int
     crs: Crs
-    after: int = 0
+    after: After = START
     offset: int = 0
     boxes: tuple[Box, ...] = ()
     equal: Mapping[str, str] = field(default_factory=dict)
+    filter: Expression | None = None
+    filter_crs: Crs = _CRS84
+    sort: tuple[SortKey, ...] = ()
     properties: tuple[str, ...] | None = None
     with_geometry: bool = True
+    matched: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
     """A page: features as JSON text (UTF-8) joined by commas, their number, the key to go on.
 
-    ``next_after`` is the fid that the next page begins behind; None when this is the last.
+    ``next_after`` is the feature that the next page begins behind; None when this is the last.
     """
 
     features_json: bytes
     returned: int
-    next_after: int | None
+    next_after: After | None
+    matched: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The same as values, for the writers of files: attributes by name, WKB in lon/lat."""
+
+    feature_ids: list[str]
+    attributes: list[dict[str, Any]]
+    wkb: list[bytes]
+    next_after: After | None
     matched: int | None
 
 
@@ -91,38 +113,106 @@ def page(
     connection: Connection,
     layer: Layer,
     content_id: int,
-    feature_count: int,
+    feature_count: int | None,
     query: PageQuery,
     *,
     parts: Parts | None = None,
 ) -> Page:
-    """One page of a content's features in ``fid`` order.
+    """One page of a content's features in ``fid`` order, or as ``query.sort`` says.
 
-    ``matched`` is exact up to 10,000 and None above when a filter is given, so that the count
-    never costs more than the page. ``parts`` are ``content_parts``, asked for if not given.
+    ``matched`` is exact where that is cheap and None where not (``_matched``). ``parts`` are
+    ``content_parts``, asked for if not given.
     """
     stored_in = parts if parts is not None else content_parts(connection, [content_id])
-    # A statement a part: each is read in the order of its index, the base before its delta.
-    found_in = [
-        select(_FEATURE.fid, _feature_json(query).label("json")).where(
-            *_conditions(layer, content_id, part, query), _FEATURE.fid > query.after
-        )
-        for part in stored_in.parts
-    ]
-    together = union_all(*found_in).subquery()
-    statement = (
-        select(together.c.fid, together.c.json)
-        .order_by(together.c.fid)
-        .limit(query.limit + 1)  # one more, to know whether a page follows
-        .offset(query.offset)
-    )
+    found, after = _read(connection, layer, content_id, stored_in, query, [_feature_json(query)])
+    return Page(
+        features_json=b",".join(one[0] for one in found),
+        returned=len(found),
+        next_after=after,
+        matched=_matched(
+            connection, layer, content_id, feature_count, query, stored_in,
+            only_page=len(found) if after is None else None,
+        ),
+    )  # fmt: skip
+
+
+def page_rows(
+    connection: Connection,
+    layer: Layer,
+    content_id: int,
+    feature_count: int | None,
+    query: PageQuery,
+) -> Rows:
+    """The page as values; properties that were not asked for are left out."""
+    stored_in = content_parts(connection, [content_id])
+    wanted = [_FEATURE.feature_id, _properties(query), geo.ST_AsBinary(_FEATURE.geom)]
+    found, after = _read(connection, layer, content_id, stored_in, query, wanted)
+    return Rows(
+        [one[0] for one in found],
+        [one[1] for one in found],
+        [bytes(one[2]) for one in found],
+        after,
+        _matched(
+            connection, layer, content_id, feature_count, query, stored_in,
+            only_page=len(found) if after is None else None,
+        ),
+    )  # fmt: skip
+
+
+def _read(
+    connection: Connection,
+    layer: Layer,
+    content_id: int,
+    stored_in: Parts,
+    query: PageQuery,
+    wanted: list[Any],
+) -> tuple[list[Any], After | None]:
+    """Rows of a page, and the last feature if others follow."""
+    statement = page_statement(layer, content_id, stored_in, query, wanted)
     looked_at = _all(connection, statement)
     found = looked_at[: query.limit]
-    return Page(
-        features_json=b",".join(text for _, text in found),
-        returned=len(found),
-        next_after=found[-1][0] if len(looked_at) > query.limit else None,
-        matched=_matched(connection, layer, content_id, feature_count, query, stored_in),
+    if len(looked_at) <= query.limit:
+        return found, None
+    width = len(wanted)
+    return found, After(found[-1][width], tuple(found[-1][width + 1 :]))
+
+
+def page_statement(
+    layer: Layer, content_id: int, stored_in: Parts, query: PageQuery, wanted: list[Any]
+) -> Select[*tuple[Any, ...]]:
+    """One more row than the page holds: what was asked for, the fid, the sort keys as text.
+
+    A statement a part, each in its order with its own limit: it reads its index only so far, and
+    what is expensive to write (JSON, geometry) is written for rows of the page only.
+    """
+    keys = key_columns(layer, _FEATURE.attributes, query.sort)
+    names = [f"key_{number}" for number in range(len(keys))]
+    most = query.limit + 1 + query.offset
+    found_in = [
+        select(
+            *(one.label(f"wanted_{number}") for number, one in enumerate(wanted)),
+            _FEATURE.fid.label("fid"),
+            *(key.label(name) for key, name in zip(keys, names, strict=True)),
+        )
+        .where(
+            *_conditions(layer, content_id, part, query),
+            behind(keys, query.sort, _FEATURE.fid, query.after),
+        )
+        .order_by(*ordering(keys, query.sort, _FEATURE.fid))
+        .limit(most)
+        for part in stored_in.parts
+    ]
+    together = union_all(*(one.subquery().select() for one in found_in)).subquery()
+    sorted_by = [together.c[name] for name in names]
+    return (
+        select(
+            *(together.c[f"wanted_{number}"] for number in range(len(wanted))),
+            together.c.fid,
+            *(as_text(key) for key in sorted_by),
+        )
+        .order_by(*ordering(sorted_by, query.sort, together.c.fid))
+        .limit(query.limit + 1)  # one more, to know whether a page follows
+        .offset(query.offset)
     )
 
 
@@ -143,12 +233,24 @@ def _matched(
     connection: Connection,
     layer: Layer,
     content_id: int,
-    feature_count: int,
+    feature_count: int | None,
     query: PageQuery,
     parts: Parts,
+    *,
+    only_page: int | None,
 ) -> int | None:
-    if not query.boxes and not query.equal:
+    """How many features match: never worth more than the page itself.
+
+    Known without counting for a whole layer (``feature_count``; None while it is edited), for a
+    page that is the only one, and on later pages;
+    else counted up to 10,000 and for a quarter of a second at most, then None.
+    """
+    if not query.boxes and not query.equal and query.filter is None:
         return feature_count
+    if query.matched is not None:
+        return query.matched
+    if only_page is not None and query.after == START and not query.offset:
+        return only_page
     found_in = [
         select(literal(1).label("one"))
         .select_from(_FEATURES)
@@ -156,7 +258,12 @@ def _matched(
         for part in parts.parts
     ]
     bounded = union_all(*found_in).limit(_COUNT_UP_TO + 1).subquery()
-    ((count,),) = _all(connection, select(func.count()).select_from(bounded))
+    try:
+        with connection.transaction():
+            connection.execute(_COUNT_WITHIN)
+            ((count,),) = _all(connection, select(func.count()).select_from(bounded))
+    except QueryCanceled:
+        return None
     return None if count > _COUNT_UP_TO else int(count)
 
 
@@ -216,6 +323,9 @@ def _conditions(
             touching = meets if touching is None else touching | meets
         if touching is not None:
             conditions.append(touching)
+    if query.filter is not None:
+        columns = Columns(_FEATURE.geom, _FEATURE.attributes)
+        conditions.append(compile_filter(query.filter, layer, query.filter_crs, columns))
     for name, value in query.equal.items():
         attribute = layer.attribute(name)
         if attribute is None:
@@ -251,8 +361,24 @@ def _json_value(attribute: Attribute, value: str) -> str | int | float | bool:
 
 
 def _all(connection: Connection, statement: Select[*tuple[Any, ...]]) -> list[Any]:
-    compiled = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
+    text, values = compiled(statement)
+    try:
+        with connection.cursor(row_factory=tuple_row, binary=True) as cursor:
+            return cursor.execute(text, values).fetchall()
+    except DataError as error:
+        raise BadParameter(
+            "The filter cannot be computed: a number is out of range.",
+            "无法计算过滤条件：数值超出范围。",
+            code="filter-out-of-range",
+        ) from error
+
+
+def compiled(statement: Select[*tuple[Any, ...]]) -> tuple[LiteralString, dict[str, Any]]:
+    """The text and the values of a statement for psycopg."""
+    made = statement.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True})
+    values = {
+        name: one.desc if isinstance(one, WKBElement) else one for name, one in made.params.items()
+    }
     # SQLAlchemy's text holds identifiers of the models and placeholders, no value of a caller.
-    text: LiteralString = str(compiled)
-    with connection.cursor(row_factory=tuple_row, binary=True) as cursor:
-        return cursor.execute(text, compiled.params).fetchall()
+    text: LiteralString = str(made)
+    return text, values

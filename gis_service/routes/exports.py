@@ -14,7 +14,7 @@ from gis_service.ogc import CRS84, OFFERED_CRS
 from gis_service.routes.downloads import Download
 from gis_service.routes.requests import boxes_asked, day_asked, library_of, refuse_unknown
 from layers.crs import Box, Crs, parse_crs
-from layers.errors import BadParameter, NotFound
+from layers.errors import BadParameter, CrsRefused, NotFound
 
 if TYPE_CHECKING:
     from layers.writers import FileFormat
@@ -25,6 +25,9 @@ _MEDIA_TYPES: Final[dict[str, str]] = {
     "zip": "application/zip",
     "dxf": "image/vnd.dxf",
     "txt": "text/plain",
+    "fgb": "application/flatgeobuf",
+    "parquet": "application/vnd.apache.parquet",
+    "csv": "text/csv",
 }
 
 
@@ -71,11 +74,15 @@ def _crs(request: Request) -> Crs:
     text = request.query_params.get("crs")
     if text is None:
         return parse_crs("EPSG:4490")
-    crs = parse_crs(text.strip("[]<>"))
-    if crs.uri not in OFFERED_CRS:
+    try:
+        crs = parse_crs(text.strip("[]<>"))
+    except CrsRefused:  # what an import could do about it is no help here
+        crs = None
+    if crs is None or crs.uri not in OFFERED_CRS:
+        named = crs.code if crs is not None else f"'{text[:80]}'"
         raise BadParameter(
-            f"crs: {crs.code} is not offered; choose one of {', '.join(OFFERED_CRS)}.",
-            f"crs：不提供 {crs.code}；可选：{'、'.join(OFFERED_CRS)}。",
+            f"crs: {named} is not offered; choose one of {', '.join(OFFERED_CRS)}.",
+            f"crs：不提供 {named}；可选：{'、'.join(OFFERED_CRS)}。",
             code="crs-not-offered",
         )
     return crs

@@ -10,7 +10,8 @@ import orjson
 from starlette.requests import Request
 
 from gis_service.library import Library
-from layers.crs import Box, Crs, parse_crs, transform_box
+from layers.bbox import lon_lat_boxes
+from layers.crs import Box, Crs, parse_crs
 from layers.errors import BadInput, BadParameter, LimitExceeded, Place
 from layers.text import Text
 
@@ -152,24 +153,7 @@ def boxes_asked(request: Request, crs: Crs) -> tuple[Box, ...]:
     text = request.query_params.get("bbox")
     if text is None:
         return ()
-    values = [finite(part, "bbox") for part in text.split(",")]
-    if len(values) == 6:
-        values = [values[0], values[1], values[3], values[4]]
-    if len(values) != 4:
-        raise BadParameter(
-            f"bbox needs 4 or 6 numbers, not {len(values)}.",
-            f"bbox 需要 4 或 6 个数字，而不是 {len(values)} 个。",
-        )
-    first_x, first_y, second_x, second_y = values
-    if crs.swapped:
-        first_x, first_y, second_x, second_y = first_y, first_x, second_y, second_x
-    if first_y > second_y or (first_x > second_x and crs.kind == "projected"):
-        raise BadParameter(
-            "bbox: the lower corner comes first.", "bbox：应先给左下角，再给右上角。"
-        )
-    if first_x > second_x:
-        return ((first_x, first_y, 180.0, second_y), (-180.0, first_y, second_x, second_y))
-    return (transform_box((first_x, first_y, second_x, second_y), crs),)
+    return lon_lat_boxes([finite(part, "bbox") for part in text.split(",")], crs)
 
 
 async def json_body(request: Request, largest_bytes: int) -> Any:

@@ -195,3 +195,12 @@ SELECT
     coalesce(sum(f.area_m2), 0) AS area_m2,
     coalesce(sum(CASE WHEN ST_Dimension(f.geom) = 1 THEN ST_Length(f.geom) END), 0) AS length_deg
 FROM {rows} AS f
+
+-- name: draft_collection
+-- What a draft's layer is read by: its content, and the one that it stood on when it was opened.
+SELECT c.id AS content_id, coalesce((c.source ->> 'stood_on')::integer, c.base_id) AS stood_on
+FROM library.layer AS l
+INNER JOIN library.edition AS e ON e.plan_id = l.plan_id AND e.state = 'draft'
+INNER JOIN library.edition_layer AS el ON el.edition_id = e.id AND el.layer_id = l.id
+INNER JOIN library.layer_content AS c ON c.id = el.content_id
+WHERE l.id = %(layer_id)s

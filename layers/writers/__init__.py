@@ -13,9 +13,11 @@ from typing import Final
 from layers.crs import Crs
 from layers.errors import BadParameter
 from layers.writers.boundary_txt import write_boundary_txt
+from layers.writers.csv_file import write_csv
 from layers.writers.dxf import write_dxf
-from layers.writers.gdal_files import write_geopackage, write_shapefile
+from layers.writers.gdal_files import write_flatgeobuf, write_geopackage, write_shapefile
 from layers.writers.geojson import write_geojson
+from layers.writers.geoparquet import write_geoparquet
 from layers.writers.table import (
     SUFFIXES,
     FeatureBatch,
@@ -46,6 +48,9 @@ _WRITERS: Final[dict[FileFormat, Callable[[FeatureTable, Path, Crs], Written]]] 
     "shapefile": write_shapefile,
     "dxf": write_dxf,
     "boundary-txt": write_boundary_txt,
+    "flatgeobuf": write_flatgeobuf,
+    "geoparquet": write_geoparquet,
+    "csv": write_csv,
 }
 _SHORT_NAMES: Final[dict[str, FileFormat]] = {
     "gpkg": "geopackage",
@@ -54,11 +59,14 @@ _SHORT_NAMES: Final[dict[str, FileFormat]] = {
     "zip": "shapefile",
     "dxf": "dxf",
     "txt": "boundary-txt",
+    "fgb": "flatgeobuf",
+    "parquet": "geoparquet",
+    "csv": "csv",
 }
 
 
 def format_named(name: str) -> FileFormat:
-    """The format of a short name or suffix: gpkg, geojson, shp or zip, dxf, txt."""
+    """The format of a short name or suffix, such as gpkg, geojson, shp or zip, dxf, txt."""
     found = _SHORT_NAMES.get(name.lower().removeprefix("."))
     if found not in _WRITERS:
         names = ", ".join(short for short, long in _SHORT_NAMES.items() if long in _WRITERS)

@@ -1,4 +1,4 @@
-"""GeoPackage and shapefile, written by GDAL from a stream of Arrow batches (bounded memory)."""
+"""GeoPackage, FlatGeobuf and shapefile, by GDAL from a stream of Arrow batches (bounded memory)."""
 
 import datetime
 import warnings
@@ -37,16 +37,23 @@ _SHAPEFILE_PARTS: Final = (".shp", ".shx", ".dbf", ".prj", ".cpg")
 def write_geopackage(table: FeatureTable, path: Path, crs: Crs) -> Written:
     """One feature table with the layer's title; x = longitude or easting, as the format demands."""
     count = _write(
-        table, path, crs, "GPKG", {name: name for name in _names(table.head)},
+        table, path, crs, "GPKG", {name: name for name in column_names(table.head)},
         layer=table.head.name,
         layer_options={"IDENTIFIER": table.head.title.zh, "DESCRIPTION": table.head.title.en},
     )  # fmt: skip
     return Written(path, count)
 
 
+def write_flatgeobuf(table: FeatureTable, path: Path, crs: Crs) -> Written:
+    """One layer with a packed R-tree; x = longitude or easting."""
+    names = {name: name for name in column_names(table.head)}
+    count = _write(table, path, crs, "FlatGeobuf", names, layer=table.head.name)
+    return Written(path, count)
+
+
 def write_shapefile(table: FeatureTable, path: Path, crs: Crs) -> Written:
     """A ZIP of one shapefile in UTF-8 with .cpg; names are cut to 10 bytes and stay different."""
-    names = short_names(_names(table.head))
+    names = short_names(column_names(table.head))
     with TemporaryDirectory(dir=path.parent) as folder:
         shape = Path(folder) / f"{table.head.name}.shp"
         count = _write(
@@ -88,7 +95,7 @@ def _cut(name: str, size: int) -> str:
     return name.encode()[:size].decode("utf-8", "ignore")
 
 
-def _names(head: TableHead) -> list[str]:
+def column_names(head: TableHead) -> list[str]:
     """Columns of the file; the feature id is one of its own where no attribute holds it."""
     own = [ID_COLUMN] if head.id_attribute is None else []
     return [*own, *(a.name for a in head.attributes)]
@@ -118,8 +125,7 @@ def _write(
     table: FeatureTable, path: Path, crs: Crs, driver: str, names: dict[str, str], **options: Any
 ) -> int:
     counted = 0
-    schema = pa.schema([*_fields(table.head, names), pa.field(_GEOMETRY, pa.binary())])
-
+    schema = arrow_schema(table.head, _GEOMETRY, names)
     failures: list[Exception] = []
 
     def records() -> Iterator[pa.RecordBatch]:
@@ -127,7 +133,7 @@ def _write(
         try:
             for batch in table.batches:
                 counted += len(batch.feature_ids)
-                yield _record(batch, table.head, crs, schema)
+                yield arrow_record(batch, table.head, crs, schema)
         except Exception as error:
             failures.append(error)
             raise
@@ -154,12 +160,18 @@ def _write(
     return counted
 
 
-def _fields(head: TableHead, names: dict[str, str]) -> list[pa.Field]:
+def arrow_schema(head: TableHead, geometry: str, names: dict[str, str] | None = None) -> pa.Schema:
+    """The columns of a file, under other names if given, and its geometry as WKB."""
     types = {a.name: _ARROW_TYPES[a.type] for a in head.attributes}
-    return [pa.field(short, types.get(name, pa.string())) for name, short in names.items()]
+    shown = names or {name: name for name in column_names(head)}
+    fields = [pa.field(short, types.get(name, pa.string())) for name, short in shown.items()]
+    return pa.schema([*fields, pa.field(geometry, pa.binary())])
 
 
-def _record(batch: FeatureBatch, head: TableHead, crs: Crs, schema: pa.Schema) -> pa.RecordBatch:
+def arrow_record(
+    batch: FeatureBatch, head: TableHead, crs: Crs, schema: pa.Schema
+) -> pa.RecordBatch:
+    """Features as a batch of that schema, moved to the file's CRS."""
     columns = [
         pa.array([typed(row.get(a.name), a.type) for row in batch.attributes], _ARROW_TYPES[a.type])
         for a in head.attributes

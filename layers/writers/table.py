@@ -14,13 +14,18 @@ from layers.catalog import Attribute, GeometryKind, Layer
 from layers.crs import GeometryArray
 from layers.text import Text
 
-FileFormat = Literal["geopackage", "geojson", "shapefile", "dxf", "boundary-txt"]
+FileFormat = Literal[
+    "geopackage", "geojson", "shapefile", "dxf", "boundary-txt", "flatgeobuf", "geoparquet", "csv"
+]
 SUFFIXES: Final[dict[FileFormat, str]] = {
     "geopackage": ".gpkg",
     "geojson": ".geojson",
     "shapefile": ".zip",
     "dxf": ".dxf",
     "boundary-txt": ".txt",
+    "flatgeobuf": ".fgb",
+    "geoparquet": ".parquet",
+    "csv": ".csv",
 }
 ID_COLUMN: Final = "feature_id"
 _SCHEMA: Final = pa.schema(

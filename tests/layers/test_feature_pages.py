@@ -14,6 +14,7 @@ from layers.crs import parse_crs
 from layers.database import Connection
 from layers.errors import BadParameter
 from layers.feature_pages import Page, PageQuery, page, single
+from layers.page_order import START
 
 LAYER = "detailed_plan_parcel"
 CRS84 = parse_crs("CRS84")
@@ -49,7 +50,7 @@ def _features(found: Page) -> list[dict[str, Any]]:
 def test_pages_walk_through_all_features_once(
     connection: Connection, catalog: Catalog, content_id: int
 ) -> None:
-    seen, after = [], 0
+    seen, after = [], START
     while True:
         found = _page(connection, catalog, content_id, limit=10, after=after)
         seen += [feature["id"] for feature in _features(found)]

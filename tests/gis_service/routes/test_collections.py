@@ -162,7 +162,7 @@ def test_datetime_asks_for_the_edition_of_the_day(client: TestClient) -> None:
         {"datetime": "yesterday"}, {"datetime": "2026-13-01"},
         {"datetime": "2026-05-01/2025-01-01"},
         {"crs": "EPSG:4490"}, {"crs": EPSG + "27700"}, {"bbox-crs": "x"},
-        {"nonsense": "1"}, {"properties": "geom"}, {"f": "csv"}, {"after": "-1"},
+        {"nonsense": "1"}, {"properties": "geom"}, {"f": "shp"}, {"after": "-1"},
     ],
 )  # fmt: skip
 def test_bad_parameters_are_400_and_say_what_to_do(

@@ -1,0 +1,121 @@
+"""Pages of features for people: a table, and a drawing of the places that asks no other host."""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any, Final
+
+import shapely
+from shapely.geometry import shape
+from starlette.requests import Request
+
+from gis_service.problems import language_of
+from gis_service.routes.requests import base_url, library_of
+from gis_service.shown import Shown
+from planning_rules.html_template import html_template
+
+_WORDS: Final[Mapping[str, tuple[str, str]]] = {
+    "map": ("地图", "Map"),
+    "collections": ("图层", "Collections"),
+    "processes": ("处理服务", "Processes"),
+    "features": ("要素", "Features"),
+    "of": ("共", "of"),
+    "next": ("下一页", "Next page"),
+    "other_forms": ("其他格式", "Other forms"),
+    "id": ("编号", "Id"),
+    "draft": ("草稿，尚未发布", "Draft, not published"),
+    "no_features": ("没有符合条件的要素。", "No feature matches."),
+    "codes": ("代码", "Code"),
+}
+_WIDTH: Final = 640.0
+_COLUMNS: Final = 6
+
+
+def items_page(
+    request: Request,
+    shown: Shown,
+    features: Sequence[Mapping[str, Any]],
+    links: Sequence[Mapping[str, str]],
+    matched: int | None,
+) -> str:
+    """A page of features as HTML; the drawing is in the CRS that was asked for."""
+    return _page(request, shown, features, links, matched=matched, single=False)
+
+
+def item_page(
+    request: Request,
+    shown: Shown,
+    feature: Mapping[str, Any],
+    links: Sequence[Mapping[str, str]],
+) -> str:
+    """One feature as HTML."""
+    return _page(request, shown, [feature], links, matched=1, single=True)
+
+
+def _page(
+    request: Request,
+    shown: Shown,
+    features: Sequence[Mapping[str, Any]],
+    links: Sequence[Mapping[str, str]],
+    *,
+    matched: int | None,
+    single: bool,
+) -> str:
+    language = language_of(request)
+    column = 0 if language == "zh" else 1
+    attributes = shown.layer.kept_attributes
+    library = library_of(request)
+    page: str = _template().render(
+        address=base_url(request),
+        service=library.config.title.in_language(language),
+        notice=library.config.notice.in_language(language),
+        collection=shown.id,
+        title=shown.layer.title.in_language(language),
+        is_draft=shown.is_draft,
+        word={name: words[column] for name, words in _WORDS.items()},
+        language="zh-CN" if column == 0 else "en",
+        features=features,
+        single=single,
+        matched=matched,
+        attributes=[
+            (one.name, one.title.in_language(language))
+            for one in (attributes if single else attributes[:_COLUMNS])
+        ],
+        links=[link for link in links if link["rel"] == "alternate"],
+        next_link=next((link["href"] for link in links if link["rel"] == "next"), None),
+        drawing=_drawing(features),
+    )
+    return page
+
+
+def _drawing(features: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """SVG paths of the features, in a box of their own; None where nothing has a place."""
+    places = [(f["id"], shape(f["geometry"])) for f in features if f.get("geometry")]
+    if not places:
+        return None
+    west, south, east, north = shapely.total_bounds([place for _, place in places])
+    side = max(east - west, north - south) or 1e-4
+    scale = _WIDTH / side
+    height = max(40.0, (north - south) * scale)
+    drawn = [
+        (name, _path(shapely.simplify(place, side / 2000), west, north, scale))
+        for name, place in places
+    ]
+    return {"paths": drawn, "width": _WIDTH, "height": round(height, 1)}
+
+
+def _path(place: shapely.Geometry, west: float, north: float, scale: float) -> str:
+    parts = []
+    for one in shapely.get_parts(place):
+        rings = [one.exterior, *one.interiors] if one.geom_type == "Polygon" else [one]
+        for ring in rings:
+            points = shapely.get_coordinates(ring)
+            steps = (f"{(x - west) * scale:.1f} {(north - y) * scale:.1f}" for x, y in points)
+            closed = "Z" if one.geom_type == "Polygon" else ""
+            dot = "l0.1 0" if one.geom_type == "Point" else ""
+            parts.append("M" + "L".join(steps) + dot + closed)
+    return "".join(parts)
+
+
+@cache
+def _template() -> Any:
+    return html_template("gis_service", "items.html.j2")
