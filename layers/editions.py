@@ -278,8 +278,8 @@ def _refuse_unfit(
     open_issues = sum(content["blocking_issues"] for content in contents)
     if open_issues and not accepted:
         raise Conflict(
-            f"Edition {edition_id} has {open_issues} blocking issues (see the import report). Mend "
-            "the file and import it again, or publish with --accept-blocking 'reason'.",
+            f"Edition {edition_id} has blocking issues: {open_issues} (see the import report). "
+            "Mend the file and import it again, or publish with --accept-blocking 'reason'.",
             f"版本 {edition_id} 有 {open_issues} 个阻断性问题（见导入报告）。"
             "请修正文件后重新导入，或使用 --accept-blocking '理由' 发布。",
             code="blocking-issues",

@@ -43,6 +43,8 @@ def read_into_files(job: ImportJob) -> ReadResult:
     result.fields = fields_text(plan)
     refuse_other(job, source, result)
     RowReader(job, source, crs, plan, issues, result).read_all()
+    if issues.counts["geometry-kind"]:
+        _note_kinds(issues)
     if result.unplaced:
         _note_unplaced(result.unplaced, job.coverage_stated, issues)
     result.blocking = issues.blocking
@@ -71,6 +73,21 @@ def refuse_other(job: ImportJob, source: Source, result: ReadResult) -> None:
         )
 
 
+def _note_kinds(issues: IssueLog) -> None:
+    """Drawings and KML hold points, lines and polygons side by side: what to do about the rest."""
+    issues.add(
+        "geometry-kinds-mixed",
+        "advisory",
+        Text(
+            zh="文件中含有其他类型的图形（见被拒绝的行）。若它们位于文件的另一个图层，"
+            "请用 --source-layer 指定要导入的图层；否则请只提供该图层类型的图形。",
+            en="The file holds geometries of another kind (see the refused rows). If they lie in "
+            "another layer of it, name the one to import (--source-layer); else send a file with "
+            "the layer's kind only.",
+        ),
+    )
+
+
 def _note_unplaced(count: int, stated: bool, issues: IssueLog) -> None:
     if stated:
         result = Text(
@@ -89,7 +106,7 @@ def _note_unplaced(count: int, stated: bool, issues: IssueLog) -> None:
         "blocking",
         Text(
             zh=f"{count} 行被拒绝且位置未知；{result.zh}。",
-            en=f"{count} refused rows have no known place; {result.en}.",
+            en=f"Refused rows without a known place: {count}; {result.en}.",
         ),
     )
 
@@ -111,7 +128,8 @@ def _note_fields(plan: FieldPlan, layer: Layer, issues: IssueLog) -> None:
             "advisory",
             Text(
                 zh=f"有 {len(plan.ignored)} 个字段不属于图层 {layer.id}，未入库。",
-                en=f"{len(plan.ignored)} fields belong to no attribute of {layer.id}; not stored.",
+                en=f"Fields that belong to no attribute of {layer.id} are not stored: "
+                f"{len(plan.ignored)}.",
             ),
             value=", ".join(plan.ignored),
         )

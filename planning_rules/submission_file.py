@@ -52,8 +52,9 @@ def read_submission_file(request: FileRequest) -> Submission:
     crs_text = request.source_crs or source.crs_text
     if not crs_text:
         raise CrsRefused(
-            "The file does not say its coordinate reference system; state it (source_crs).",
-            "文件未说明坐标系；请指定坐标系（source_crs）。",
+            "The file does not say its coordinate reference system; state it (--source-crs, over "
+            "HTTP: source_crs).",
+            "文件未说明坐标系；请指定坐标系（--source-crs，HTTP 为 source_crs）。",
             code="no-crs",
         )
     features = list(_features(source, request))

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gis_service.commands.first_day import ValidFrom, first_day
 from gis_service.commands.terminal import language, say, show, show_json
 from gis_service.settings import Settings, load_service_config
 from layers.errors import NotFound
@@ -36,7 +37,7 @@ def list_drafts(json: JsonOption = False) -> None:
              f"{draft['title'][language()]}")  # fmt: skip
         for layer in draft["layers"]:
             issues = layer["blocking_issues"]
-            mark = f"  {issues} blocking issues" if issues else ""
+            mark = f"  blocking issues: {issues}" if issues else ""
             show(f"    {layer['changes']:>8,} changes  {layer['layer']}{mark}")
 
 
@@ -46,7 +47,7 @@ def open_draft(
     layer: Annotated[
         list[str] | None, typer.Option(help="Only these layers; may be repeated.")
     ] = None,
-    valid_from: Annotated[str | None, typer.Option(help="First day in force; today.")] = None,
+    valid_from: ValidFrom = None,
     editor: Annotated[
         str | None, typer.Option(help="A database role that may edit through layer_draft.")
     ] = None,
@@ -57,8 +58,6 @@ def open_draft(
     Example: gis-service drafts open overall-plan --layer ecological_redline --editor planners
     """
     from gis_service import start
-    from gis_service.library import today
-    from gis_service.routes.requests import calendar_day
     from layers.catalog import load_catalog
     from layers.database import connect
     from layers.draft_edits import list_drafts, open_plan_draft
@@ -67,14 +66,13 @@ def open_draft(
     settings = Settings()
     catalog = load_catalog(settings.config_dir)
     config = load_service_config(settings.config_dir)
-    first_day = calendar_day(valid_from, "--valid-from") if valid_from else today()
     with start.database(settings, say) as dsn, connect(dsn) as connection:
         edition = open_plan_draft(
             connection,
             catalog,
             plan,
             region=config.region.bbox,
-            valid_from=first_day,
+            valid_from=first_day(connection, plan, valid_from),
             layer_ids=layer or None,
         )
         draft = next(one for one in list_drafts(connection) if one["edition"] == edition)
@@ -175,7 +173,7 @@ def check(
     if json:
         show_json({"plan": plan, "edition": edition, "blocking": blocking, "issues": found})
     else:
-        show(f"{plan}: edition {edition} (draft)  {blocking} blocking issues")
+        show(f"{plan}: edition {edition} (draft)  blocking issues: {blocking}")
         for one in found:
             place = " ".join(filter(None, (one["layer"], one["feature_id"], one["field"])))
             show(f"  {one['severity']:<9} {place}: {one['reason'][language()]}")

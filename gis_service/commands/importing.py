@@ -13,6 +13,7 @@ from gis_service.commands.describing import (
     TitleZh,
     said_of_edition,
 )
+from gis_service.commands.first_day import ValidFrom, first_day
 from gis_service.commands.terminal import language, progress_bar, say, show, show_json
 from gis_service.settings import Settings, load_service_config
 from layers.errors import LimitExceeded, UnreadableFile
@@ -38,7 +39,7 @@ def import_plan(
         bool, typer.Option(help="Convert gcj02/bd09 all the same; never for statutory use.")
     ] = False,
     source_layer: Annotated[str | None, typer.Option(help="Layer inside the file.")] = None,
-    valid_from: Annotated[str | None, typer.Option(help="First day in force; today.")] = None,
+    valid_from: ValidFrom = None,
     coverage: Annotated[str | None, typer.Option(help="region, features or a file.")] = None,
     repair: Annotated[bool, typer.Option(help="Mend invalid geometry and say so.")] = False,
     full: Annotated[bool, typer.Option(help="Check every row, also unchanged ones.")] = False,
@@ -65,8 +66,6 @@ def import_plan(
     from gis_service.commands.coverage import read_choice
     from gis_service.commands.id_list import read_ids
     from gis_service.commands.source_crs import crs_text
-    from gis_service.library import today
-    from gis_service.routes.requests import calendar_day
     from layers.catalog import load_catalog
     from layers.database import connect
     from layers.metadata import describe_draft
@@ -85,7 +84,6 @@ def import_plan(
         )
     said = said_of_edition(approval_document, approval_date, approval_authority, title_zh, title_en)
     deleted = read_ids(delete_ids, changes, catalog.plan(plan), layer)
-    first_day = calendar_day(valid_from, "--valid-from") if valid_from else today()
     with (
         start.database(settings, say) as dsn,
         connect(dsn) as connection,
@@ -105,7 +103,7 @@ def import_plan(
             transformation=transformation,
             convert_obfuscated=convert_obfuscated,
             source_layer=source_layer,
-            valid_from=first_day,
+            valid_from=first_day(connection, plan, valid_from),
             coverage=read_choice(sandbox, coverage),
             repair=repair,
             full=full,

@@ -70,7 +70,7 @@ def show_plan(
         )
         for layer in edition["layers"]:
             issues = layer["blocking_issues"]
-            mark = f"  {issues} blocking issues" if issues else ""
+            mark = f"  blocking issues: {issues}" if issues else ""
             show(f"    {layer['features'] or 0:>10,}  {layer['layer']}{mark}")
 
 

@@ -9,11 +9,9 @@ from gis_service.commands.terminal import VERDICT_WORDS
 def verdict_lines(report: Mapping[str, Any], language: str) -> Iterator[str]:
     """The verdict, then one line for each finding that a reader has to know of."""
     sign, word = VERDICT_WORDS[report["outcome"]]
-    area = report["submission"]["area_m2"]
-    yield (
-        f"{sign} {word.in_language(language)}  "
-        f"({report['submission']['name']}, {area:,.2f} m², {report['as_of']})"
-    )
+    submission = report["submission"]
+    about = [submission["name"], f"{submission['area_m2']:,.2f} m²", report["as_of"]]
+    yield f"{sign} {word.in_language(language)}  ({', '.join(one for one in about if one)})"
     passed = 0
     for finding in report["findings"]:
         if finding["outcome"] in ("pass", "not-applicable"):

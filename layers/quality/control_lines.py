@@ -82,7 +82,7 @@ def _incomplete(layer: CheckedLayer, other: LayerRows) -> list[Finding]:
         "counterpart-incomplete",
         Text(
             zh=f"“{title.zh}”导入时有 {count} 个阻断性问题；其缺失部分未能比较。",
-            en=f"'{title.en}' was imported with {count} blocking issues; what it lacks could not "
+            en=f"'{title.en}' was imported with blocking issues ({count}); what it lacks could not "
             "be compared.",
         ),
         other=other.facts,

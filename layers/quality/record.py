@@ -132,7 +132,7 @@ def refuse_blocking(connection: Connection, edition_id: int, accepted: str | Non
     if found is not None and found["blocking"]:
         count = found["blocking"]
         raise Conflict(
-            f"The quality report of edition {edition_id} has {count} blocking findings (run "
+            f"The quality report of edition {edition_id} has blocking findings: {count} (run "
             f"{found['id']}, see: gis-service quality). Mend the data and import them again, check "
             "anew (publish --check), or publish with --accept-blocking 'reason'.",
             f"版本 {edition_id} 的质检报告有 {count} 个阻断性问题（第 {found['id']} 次质检，"

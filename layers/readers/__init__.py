@@ -4,6 +4,8 @@ They run inside ``layers.sandbox`` only. ``open_source`` recognises the content,
 prepares it in the job's own folder, and ``stream`` reads it batch by batch.
 """
 
+import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -86,15 +88,26 @@ def _is_survey(path: Path) -> bool:
         return False
 
 
+def _layer_names(mains: list[Path]) -> list[str]:
+    """What the files are called by: their names, where two have the same one their whole paths.
+
+    Shapefiles of several counties often lie under one name in a folder each; none is taken for all.
+    """
+    root = Path(os.path.commonpath([path.parent for path in mains])) if mains else Path()
+    often = Counter(path.stem for path in mains)
+    return [
+        path.stem if often[path.stem] == 1 else path.relative_to(root).as_posix() for path in mains
+    ]
+
+
 def _open_one_of(paths: list[Path], job_dir: Path, layer: str | None) -> Source:
     mains = [path for path in paths if path.suffix.lower() in _MAIN_SUFFIXES and path.is_file()]
     mains += sorted({path.parent for path in paths if is_geodatabase(path.parent)})
     mains = mains or [path for path in paths if _is_survey(path)]
     if len(mains) == 1 and (mains[0].is_dir() or recognise(mains[0]) != "shapefile"):
         return open_source(mains[0], job_dir, layer)
-    stems = [path.stem for path in mains]
-    stem = choose_layer("archive", stems, layer)
-    chosen = mains[stems.index(stem)]
+    names = _layer_names(mains)
+    chosen = mains[names.index(choose_layer("archive", names, layer))]
     if chosen.is_dir():
         return open_filegdb(chosen, job_dir, None)
     found = recognise(chosen)

@@ -53,8 +53,8 @@ def choose_layer(format_name: str, names: list[str], wanted: str | None) -> str:
         )
     if len(names) > 1:
         raise BadParameter(
-            f"The {format_name} has several layers; say which one: {listing}.",
-            f"{format_name} 含有多个图层，请指定其中一个：{listing}。",
+            f"The {format_name} has several layers; say which one (--source-layer): {listing}.",
+            f"{format_name} 含有多个图层，请指定其中一个（--source-layer）：{listing}。",
             code="several-layers",
         )
     return names[0]

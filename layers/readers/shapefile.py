@@ -64,7 +64,9 @@ def _refuse_cut(path: Path) -> None:
 
 def _sibling(path: Path, suffix: str) -> Path | None:
     wanted = (path.stem + suffix).lower()
-    return next((p for p in sorted(path.parent.iterdir()) if p.name.lower() == wanted), None)
+    found = sorted(p for p in path.parent.iterdir() if p.name.lower() == wanted)
+    # Where a.shp and A.shp lie side by side each has its own: the same spelling comes first.
+    return min(found, key=lambda p: p.stem != path.stem, default=None)
 
 
 def _link(target: Path, link: Path) -> None:

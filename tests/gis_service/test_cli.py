@@ -206,3 +206,17 @@ def test_kill_9_of_a_publish_leaves_the_draft_or_the_edition_whole(
         ).fetchone()
     assert content.feature_count == 2400
     assert counts == (2400, 2400)
+
+
+def test_a_draft_keeps_its_day_when_nobody_says_another(run: Run, tmp_path: Path) -> None:
+    """Imported for next year, and then a layer more: it must not come into force today."""
+    file = gpkg(tmp_path / "redline.gpkg", REDLINE)
+    to_plan = ("import", str(file), "--plan", "overall-plan", "--layer")
+    assert run(*to_plan, "ecological_redline", "--valid-from", "2040-01-01").returncode == 0
+    assert run(*to_plan, "permanent_basic_farmland").returncode == 0
+    assert run("drafts", "open", "overall-plan").returncode == 0
+    drafts = json.loads(run("drafts", "list", "--json").stdout)
+    assert [one["valid_from"] for one in drafts] == ["2040-01-01"]
+    bad = run(*to_plan, "ecological_redline", "--valid-from", "1.1.2040")
+    assert bad.returncode == 2
+    assert "2026-01-31" in bad.stderr

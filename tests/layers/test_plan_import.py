@@ -218,6 +218,17 @@ def test_what_cannot_be_stored_is_refused_with_row_and_reason(  # type: ignore[n
     assert (2, code, "blocking") in kept
 
 
+def test_a_file_of_mixed_kinds_says_what_to_do(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    """Once for the file, whatever number of rows; and only where it helps."""
+    line = shapely.LineString([(110, 19), (110.1, 19)])
+    mixed = run(write(tmp_path / "a.gpkg", [SQUARE, line, line]))
+    (advice,) = [one for one in mixed.issues if one.code == "geometry-kinds-mixed"]
+    assert (advice.severity, advice.row) == ("advisory", None)
+    assert "--source-layer" in advice.reason.en
+    assert "--source-layer" in advice.reason.zh
+    assert "geometry-kinds-mixed" not in run(write(tmp_path / "b.gpkg", [SQUARE])).issue_counts
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e308])
 def test_numbers_that_are_none_are_refused(run, tmp_path: Path, bad: float) -> None:  # type: ignore[no-untyped-def]
     with np.errstate(invalid="ignore"):

@@ -80,7 +80,9 @@ def test_drawing_geojson_and_boundary_points(client: TestClient, tmp_path: Path)
         (f"{LAYER}.exe", 404, "not-found"),
         (LAYER, 404, "not-found"),
         (f"{LAYER}.gpkg?bbox=1,2,3", 400, "bad-parameter"),
-        (f"{LAYER}.gpkg?crs=EPSG:2360", 422, "datum-transform-required"),
+        (f"{LAYER}.gpkg?crs=EPSG:2360", 400, "crs-not-offered"),
+        (f"{LAYER}.gpkg?crs=gcj02", 400, "crs-not-offered"),
+        (f"{LAYER}.gpkg?crs=nonsense", 400, "crs-not-offered"),
         (f"{LAYER}.gpkg?crs=EPSG:32650", 400, "crs-not-offered"),
         (f"{LAYER}.gpkg?box=1,2,3,4", 400, "unknown-parameter"),
         (f"{LAYER}.geojson?crs=EPSG:4525", 422, "format-without-crs"),
@@ -93,6 +95,7 @@ def test_what_cannot_be_given(client: TestClient, path: str, status: int, code: 
 
     assert answer.status_code == status, answer.text
     assert answer.json()["type"].endswith(code)
+    assert "--" not in answer.text  # options of a command are no help to who asks over HTTP
 
 
 @pytest.mark.parametrize("query", [{}, {"bbox": "108,18,111,20.5"}])

@@ -1,5 +1,7 @@
 """Shapefiles of departments: GBK without .cpg, names cut inside a character, missing parts."""
 
+import tempfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,7 @@ import pyogrio.raw
 import pytest
 import shapely
 
-from layers.errors import UnreadableFile
+from layers.errors import BadParameter, UnreadableFile
 from layers.readers import Batch, Source, open_source, stream
 from layers.readers.dbf import read_header
 
@@ -168,3 +170,56 @@ def test_a_part_cut_short_is_refused(tmp_path: Path, suffix: str, share: float) 
 
     with pytest.raises(UnreadableFile):
         list(stream(open_source(path, job)))
+
+
+def zipped(path: Path, folder: Path) -> Path:
+    with zipfile.ZipFile(path, "w") as packed:
+        for file in sorted(folder.rglob("*")):
+            if file.is_file():
+                packed.write(file, file.relative_to(folder).as_posix())
+    return path
+
+
+def test_one_name_in_two_folders_is_never_taken_for_one(tmp_path: Path) -> None:
+    counties = {"haikou": NAME, "sanya": "ASCII"}
+    for county, value in counties.items():
+        (tmp_path / "in" / county).mkdir(parents=True)
+        made(tmp_path / "in" / county, "UTF-8", [value])
+    made(tmp_path / "in" / "roads", "UTF-8", ["x"])
+    for part in (tmp_path / "in" / "roads").iterdir():
+        part.rename(part.with_name(part.name.replace("plan", "road")))
+    path = zipped(tmp_path / "a.zip", tmp_path / "in")
+    for layer in (None, "plan"):
+        with pytest.raises(BadParameter) as caught:
+            open_source(path, Path(tempfile.mkdtemp(dir=tmp_path)), layer)
+        assert "haikou/plan.shp, road, sanya/plan.shp" in str(caught.value)
+    for county, value in counties.items():
+        job = Path(tempfile.mkdtemp(dir=tmp_path))
+        source = open_source(path, job, f"{county}/plan.shp")
+        assert next(stream(source)).columns["MC"].to_pylist() == [value]
+    source = open_source(path, Path(tempfile.mkdtemp(dir=tmp_path)), "road")
+    assert next(stream(source)).columns["MC"].to_pylist() == ["x"]
+
+
+def test_one_name_of_two_formats_is_never_taken_for_one(tmp_path: Path) -> None:
+    path = made(tmp_path / "in", "UTF-8", ["of the shapefile"])
+    pyogrio.raw.write(
+        path.with_suffix(".gpkg"), np.array([shapely.Point(110, 19).wkb]),
+        [np.array(["of the other"], dtype=object)], ["MC"],
+        geometry_type="Point", crs="EPSG:4490", driver="GPKG",
+    )  # fmt: skip
+    with pytest.raises(BadParameter, match=r"plan.gpkg, plan.shp"):
+        open_source(tmp_path / "in", Path(tempfile.mkdtemp(dir=tmp_path)))
+    for name, value in (("plan.shp", "of the shapefile"), ("plan.gpkg", "of the other")):
+        source = open_source(tmp_path / "in", Path(tempfile.mkdtemp(dir=tmp_path)), name)
+        assert next(stream(source)).columns["MC"].to_pylist() == [value]
+
+
+def test_names_that_differ_by_capitals_keep_their_own_parts(tmp_path: Path) -> None:
+    made(tmp_path / "in", "UTF-8", ["small"])
+    made(tmp_path / "capital", "UTF-8", ["capital"])
+    for part in (tmp_path / "capital").iterdir():
+        part.rename(tmp_path / "in" / part.name.replace("plan", "PLAN"))
+    for name, value in (("plan", "small"), ("PLAN", "capital")):
+        source = open_source(tmp_path / "in", Path(tempfile.mkdtemp(dir=tmp_path)), name)
+        assert next(stream(source)).columns["MC"].to_pylist() == [value]
