@@ -11,6 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
+from gis_service.auth import KeyGate, KeyRing
 from gis_service.library import Library
 from gis_service.map_tiles import MapTiles
 from gis_service.ogc import OgcFrame
@@ -65,7 +66,13 @@ def create_app(library: Library, lifespan: Lifespan[Starlette] | None = None) ->
         ],
         middleware=[
             Middleware(Guard, allowed_hosts=_allowed_hosts(library)),
-            Middleware(CORSMiddleware, allow_origins=["*"], allow_methods=["GET", "POST"]),
+            Middleware(
+                CORSMiddleware,
+                allow_origins=["*"],
+                allow_methods=["GET", "POST"],
+                allow_headers=["*"],
+            ),
+            Middleware(KeyGate, ring=KeyRing(library)),
         ],
         exception_handlers=HANDLERS,
     )

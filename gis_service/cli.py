@@ -21,6 +21,7 @@ from gis_service.commands import (
     drafts,
     exporting,
     importing,
+    keys,
     plans,
     quality,
     rules,
@@ -57,6 +58,7 @@ app.add_typer(rules.app, name="rules")
 app.command()(working.worker)
 app.add_typer(working.app, name="jobs")
 app.add_typer(sources.app, name="sources")
+app.add_typer(keys.app, name="keys")
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ with a number to find it in the log.
 """
 
 import logging
+import math
 import secrets
 from http import HTTPStatus
 from typing import Any, Final
@@ -27,6 +28,9 @@ STATUSES: Final[dict[type[errors.GisError], HTTPStatus]] = {
     errors.BadParameter: HTTPStatus.BAD_REQUEST,
     errors.LimitExceeded: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.BadInput: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.NotAuthenticated: HTTPStatus.UNAUTHORIZED,
+    errors.NotAllowed: HTTPStatus.FORBIDDEN,
+    errors.TooManyRequests: HTTPStatus.TOO_MANY_REQUESTS,
     errors.Conflict: HTTPStatus.CONFLICT,
     errors.GaveUp: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.BadConfiguration: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -36,6 +40,9 @@ STATUSES: Final[dict[type[errors.GisError], HTTPStatus]] = {
 
 _TITLES: Final[dict[HTTPStatus, Text]] = {
     HTTPStatus.BAD_REQUEST: Text(zh="请求有误", en="Bad request"),
+    HTTPStatus.UNAUTHORIZED: Text(zh="需要密钥", en="A key is needed"),
+    HTTPStatus.FORBIDDEN: Text(zh="权限不足", en="Not allowed"),
+    HTTPStatus.TOO_MANY_REQUESTS: Text(zh="请求过多", en="Too many requests"),
     HTTPStatus.NOT_FOUND: Text(zh="不存在", en="Not found"),
     HTTPStatus.METHOD_NOT_ALLOWED: Text(zh="方法不允许", en="Method not allowed"),
     HTTPStatus.CONFLICT: Text(zh="状态冲突", en="Conflict"),
@@ -95,8 +102,17 @@ def answer_gis_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, errors.GisError):
         raise error
     status = status_of(error)
-    headers = {"Retry-After": "5"} if status is HTTPStatus.SERVICE_UNAVAILABLE else None
-    return problem(request, status, error.code, error.text, error.places, headers)
+    return problem(request, status, error.code, error.text, error.places, headers_of(error))
+
+
+def headers_of(error: errors.GisError) -> dict[str, str]:
+    """What an error says in headers, whatever the form of its body."""
+    status = status_of(error)
+    if isinstance(error, errors.TooManyRequests):
+        return {"Retry-After": str(math.ceil(error.retry_after_s))}
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        return {"Retry-After": "5"}
+    return {"WWW-Authenticate": "Bearer"} if status is HTTPStatus.UNAUTHORIZED else {}
 
 
 def answer_http_error(request: Request, error: Exception) -> Response:

@@ -10,6 +10,9 @@
     │   ├── CrsRefused       CRS unknown, not admitted without a stated transformation, mismatch
     │   ├── InvalidGeometry  with the reason and the position of the fault
     │   └── LimitExceeded    too many vertices, parts, bytes
+    ├── NotAuthenticated     a key is needed, or the one that was shown is not valid
+    ├── NotAllowed           the caller's key has not the role for it
+    ├── TooManyRequests      the caller has used up its limit; says how long to wait
     ├── Conflict             the state of the library does not admit it (not a draft, blocked)
     ├── GaveUp               a killable child ran out of time or memory, or crashed
     ├── BadConfiguration     a file under config/ is wrong; names the file and the key
@@ -96,6 +99,37 @@ class LimitExceeded(BadInput):
     """The input is larger than the published limits."""
 
     code = "limit-exceeded"
+
+
+class NotAuthenticated(GisError):
+    """Who calls is not known, and that is needed."""
+
+    code = "not-authenticated"
+
+
+class NotAllowed(GisError):
+    """The caller is known and may not."""
+
+    code = "not-allowed"
+
+
+class TooManyRequests(GisError):
+    """The caller has used up its limit."""
+
+    code = "too-many-requests"
+
+    def __init__(
+        self,
+        en: str,
+        zh: str,
+        *,
+        retry_after_s: float = 1.0,
+        code: str | None = None,
+        places: tuple[Place, ...] = (),
+    ) -> None:
+        """Take both texts and how long to wait, in seconds."""
+        super().__init__(en, zh, code=code, places=places)
+        self.retry_after_s = retry_after_s
 
 
 class Conflict(GisError):
