@@ -5,20 +5,18 @@ codes asked for; any other layer gives one entry.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
 from typing import Any, Final, Literal, TypedDict
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from layers.catalog import Catalog, Code, Layer
 from tiles.expression import evaluate, rgb
+from tiles.fonts import font
 from tiles.map_style import map_style
 from tiles.sprite import Hatch, hatches, png
 
 LEGEND_ZOOM: Final = 13.0
 """The zoom a legend speaks for: deep enough that every class is drawn with its outline."""
-FONT_FILES: Final = ("NotoSansCJK-Regular.ttc", "NotoSansSC-Regular.otf", "DejaVuSans.ttf")
-"""Looked for by name among the machine's fonts; the first one that is there is taken."""
 
 
 class LegendEntry(TypedDict):
@@ -162,7 +160,7 @@ def legend_png(
     entries = legend(catalog, layer, codes)
     title = layer.title.in_language(language)
     lang = "zh" if language.lower().startswith("zh") else "en"
-    head, text = _font(15 * ratio), _font(13 * ratio)
+    head, text = font(15 * ratio), font(13 * ratio)
     margin, row, swatch = 8 * ratio, 22 * ratio, 30 * ratio
     width = max(
         head.getlength(title),
@@ -218,25 +216,3 @@ def _lay_hatch(
         for y in range(0, sheet.height, tile.height):
             sheet.paste(tile, (x, y))
     image.paste(sheet, (left, top), sheet)
-
-
-@lru_cache(maxsize=8)
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """A font with Chinese characters; without one, what is there (boxes instead of characters).
-
-    A collection holds one face a region: the simplified Chinese one is asked for by name.
-    """
-    for name in FONT_FILES:
-        try:
-            face = ImageFont.truetype(name, size)
-        except OSError:
-            continue
-        for index in range(10 if name.endswith(".ttc") else 0):
-            try:
-                candidate = ImageFont.truetype(name, size, index=index)
-            except OSError:
-                break
-            if str(candidate.getname()[0]).endswith(" SC"):
-                return candidate
-        return face
-    return ImageFont.load_default(size)

@@ -33,8 +33,7 @@ _COLOURS: Final = frozenset(
      "text-color", "text-halo-color"}
 )  # fmt: skip
 _PER_FEATURE: Final = _COLOURS | {
-    "fill-opacity", "line-opacity", "circle-opacity", "line-width", "circle-radius", "text-field",
-    "symbol-sort-key",
+    "fill-opacity", "line-opacity", "circle-opacity", "line-width", "text-field", "symbol-sort-key",
 }  # fmt: skip
 """Properties that may differ from feature to feature; the others hang on the zoom at most."""
 PROPERTIES: Final[dict[str, frozenset[str]]] = {
@@ -54,6 +53,12 @@ PROPERTIES: Final[dict[str, frozenset[str]]] = {
          "text-padding", "symbol-placement", "symbol-sort-key"}
     ),
 }  # fmt: skip
+LAYOUT: Final = frozenset(
+    {"line-cap", "line-join", "text-field", "text-size", "text-anchor", "text-offset",
+     "text-letter-spacing", "text-max-width", "text-padding", "symbol-placement",
+     "symbol-sort-key"}
+)  # fmt: skip
+"""What stands under ``layout``; all other properties stand under ``paint``."""
 _KEYS: Final = frozenset({"type", "paint", "layout", "minzoom", "maxzoom", "filter", "draw_order"})
 _WORDS: Final = (("by_code",), ("by_code", "scheme"), ("hatch",), ("label",))
 _ZOOMS: Final = (0.0, 5.0, 8.5, 12.0, 15.5, 22.0)
@@ -69,6 +74,11 @@ def check_fragment(layer: Layer, fragment: dict[str, Any]) -> None:
     unknown |= properties - PROPERTIES[kind]
     if unknown:
         raise fault_of(layer, f"not in the documented subset: {', '.join(sorted(unknown))}")
+    misplaced = (
+        LAYOUT & fragment.get("paint", {}).keys() | fragment.get("layout", {}).keys() - LAYOUT
+    )
+    if misplaced:
+        raise fault_of(layer, f"under paint or layout by mistake: {', '.join(sorted(misplaced))}")
     for part in ("paint", "layout"):
         for value in fragment.get(part, {}).values():
             _check_words(layer, value)

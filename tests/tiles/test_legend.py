@@ -9,7 +9,8 @@ from PIL import Image, ImageFont
 from layers.catalog import Catalog, load_catalog
 from layers.errors import BadConfiguration
 from tiles.expression import evaluate
-from tiles.legend import LEGEND_ZOOM, LegendEntry, _font, legend, legend_png, over
+from tiles.fonts import font
+from tiles.legend import LEGEND_ZOOM, LegendEntry, legend, legend_png, over
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 
@@ -140,9 +141,9 @@ def test_chinese_labels_are_characters_and_not_boxes(shipped: Catalog) -> None:
     except OSError:
         pytest.skip("no font with Chinese characters (fonts-noto-cjk) on this machine")
     # Characters have other forms in Japan: the face of the collection matters.
-    font = _font(26)
-    assert isinstance(font, ImageFont.FreeTypeFont)
-    assert font.getname()[0] == "Noto Sans CJK SC"
+    face = font(26)
+    assert isinstance(face, ImageFont.FreeTypeFont)
+    assert face.getname()[0] == "Noto Sans CJK SC"
     layer = shipped.layer("planned_landuse")
     rows = [picture(legend_png(shipped, layer, "zh", [code])) for code in ("01", "02", "04")]
     # Two characters each, the second one the same: boxes would make the words equal.
