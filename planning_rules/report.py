@@ -35,11 +35,11 @@ OUTSIDE_DIGEST: Final = ("report_id", "created", "digest", "signature")
 
 _SLIVER_M: Final = 0.02
 
-_SYNTHETIC: Final = Text(
+SYNTHETIC: Final = Text(
     zh="演示数据：本报告所依据的规划数据均为合成数据，不反映任何真实规划。",
     en="Synthetic data: the plans behind this report are made up and show no real plan.",
 )
-_DISCLAIMERS: Final = (
+DISCLAIMERS: Final = (
     Text(
         zh="本报告为规划数据比对结果，不是行政许可或审批决定。",
         en="This report compares data; it is no permit and no approval.",
@@ -138,13 +138,13 @@ def build_report(
         "layers": _layers(bench, rule_set, findings),
         "land_take": _land_take(bench, submission),
         "provenance": _provenance(bench, rule_set),
-        "disclaimers": [text_json(text) for text in _DISCLAIMERS],
+        "disclaimers": [text_json(text) for text in DISCLAIMERS],
     }
     if rule_set.notice is not None:
         report["disclaimers"].append(text_json(rule_set.notice))
     if synthetic or any(target.synthetic for target in targets.values()):
         report["synthetic"] = True
-        report["notice"] = text_json(_SYNTHETIC)
+        report["notice"] = text_json(SYNTHETIC)
     report["digest"] = digest(report)
     report["signature"] = None
     return report
@@ -283,20 +283,31 @@ def _provenance(bench: Bench, rule_set: RuleSet) -> dict[str, Any]:
         },
         "editions": editions,
         **({"quotas": _quotas(bench)} if rule_set.ledgers else {}),
-        "engine": {
-            "package": _package_version(),
-            "shapely": shapely.__version__,
-            "geos": shapely.geos_version_string,
-            "pyproj": pyproj.__version__,
-            "proj": pyproj.proj_version_str,
-        },
+        "engine": engine_json(),
         "parameters": {
-            "crs": f"EPSG:{STORAGE_SRID}",
-            "area_method": rule_set.area_method,
-            "ellipsoid": {"a_m": SEMI_MAJOR_M, "inverse_flattening": INVERSE_FLATTENING},
-            "region_bbox": None if region is None else list(region),
-            "snap_grid": f"{GRID_DEG:g} degrees",
-            "figures_rounded_to": 0.01,
-            "width": "diameter of the largest inscribed circle, local tangent plane",
+            **parameters_json(rule_set), "region_bbox": None if region is None else list(region),
         },
     }  # fmt: skip
+
+
+def engine_json() -> dict[str, str]:
+    """The versions that figures depend on."""
+    return {
+        "package": _package_version(),
+        "shapely": shapely.__version__,
+        "geos": shapely.geos_version_string,
+        "pyproj": pyproj.__version__,
+        "proj": pyproj.proj_version_str,
+    }
+
+
+def parameters_json(rule_set: RuleSet) -> dict[str, Any]:
+    """How is measured, whatever is measured."""
+    return {
+        "crs": f"EPSG:{STORAGE_SRID}",
+        "area_method": rule_set.area_method,
+        "ellipsoid": {"a_m": SEMI_MAJOR_M, "inverse_flattening": INVERSE_FLATTENING},
+        "snap_grid": f"{GRID_DEG:g} degrees",
+        "figures_rounded_to": 0.01,
+        "width": "diameter of the largest inscribed circle, local tangent plane",
+    }
