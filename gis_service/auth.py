@@ -20,7 +20,7 @@ import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import parse_qsl, urlsplit
 
 from starlette.concurrency import run_in_threadpool
@@ -36,7 +36,8 @@ from layers.errors import GisError, NotAllowed, NotAuthenticated, TooManyRequest
 _REMEMBERED_S: Final = 10.0
 _REMEMBERED_KEYS: Final = 4096
 _LONGEST_SECRET: Final = 256
-_TK: Final = re.compile(r"[0-9a-f]{32}")
+_TK: Final = re.compile(r"[0-9a-f]{32}(?![0-9a-f])")
+"""Our form; what follows was glued to it by ArcMap. Whatever has it not is asked of nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,8 @@ class Caller:
     """Somebody who asks: a key, or anybody (no key)."""
 
     key: AccessKey | None = None
+    tk: Literal["none", "unknown", "other-page"] = "none"
+    """Why a ``tk`` was shown in vain: it is none of ours, or not for the page that asks."""
 
     @property
     def name(self) -> str:
@@ -162,9 +165,9 @@ class KeyGate:
             return ANYBODY
         known = self.ring.remembered(secret)
         key = known[0] if known else await run_in_threadpool(self.ring.ask, secret)
-        if key is None or (is_tk and not _may_use(request, key)):
-            if is_tk:
-                return ANYBODY
+        if is_tk and (key is None or not _may_use(request, key)):
+            return Caller(tk="unknown" if key is None else "other-page")
+        if key is None:
             raise NotAuthenticated(
                 "The key is not valid (any more).", "密钥无效或已被撤销。", code="key-not-valid"
             )
@@ -189,8 +192,8 @@ def shown_secret(request: Request) -> tuple[str | None, bool]:
         return None, True
     for name, value in parse_qsl(query.decode("latin-1")):
         if name.lower() == "tk":
-            # Whatever has not our form is asked of nobody.
-            return (value if _TK.fullmatch(value) else None), True
+            found = _TK.match(value)
+            return (found[0] if found else None), True
     return None, True
 
 

@@ -76,11 +76,23 @@ class Limits(_Model):
     page_features: int
     export_features: int
     check_deadline_s: float
+    comparison_deadline_s: float
     reader_deadline_s: float
     statement_deadline_s: float
     reader_memory_bytes: int
     tile_deadline_s: float = 10
     tile_queue: int = 64
+
+
+class Tianditu(_Model):
+    """How the doors for clients of tianditu answer."""
+
+    key_required: bool = False
+    """Whether a tile needs a ``tk`` of ours; otherwise any, or none, will do."""
+    outside: Literal["not-found", "transparent"] = "not-found"
+    """What a tile outside the grid is."""
+    max_age_s: int = 432_000
+    """How long tiles of the base map may be held without asking again (tianditu: five days)."""
 
 
 class ServiceConfig(_Model):
@@ -92,6 +104,7 @@ class ServiceConfig(_Model):
     region: Region
     credits: tuple[Text, ...]
     limits: Limits
+    tianditu: Tianditu = Tianditu()
 
 
 def load_service_config(config_dir: Path) -> ServiceConfig:

@@ -271,4 +271,5 @@ def _not_there(matrix_set: MatrixSet, name: str) -> NotFound:
     return NotFound(
         f"There is no tile {name} in {matrix_set.id} (levels {zooms.start} to {zooms.stop - 1}).",
         f"矩阵集 {matrix_set.id} 中没有瓦片 {name}（级别 {zooms.start}–{zooms.stop - 1}）。",
+        code="tile-outside",
     )

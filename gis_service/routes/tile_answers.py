@@ -69,7 +69,12 @@ def stored_answer(
     request: Request, stored: StoredTile, form: TileFormat, cache_control: str
 ) -> Response:
     """A finished tile as an answer, compressed for those who take it."""
-    headers = {"Cache-Control": cache_control, "ETag": stored.etag}
+    # Also without an Origin: a cache keeps the answer for pages of other hosts.
+    headers = {
+        "Cache-Control": cache_control,
+        "ETag": stored.etag,
+        "Access-Control-Allow-Origin": "*",
+    }
     if form.gzipped:
         headers["Vary"] = "Accept-Encoding"
     if request.headers.get("if-none-match") == stored.etag:
