@@ -30,6 +30,7 @@ from gis_service.routes import (
     rules,
     sources,
     tiles,
+    tianditu,
 )
 from layers.text import Text
 
@@ -54,6 +55,7 @@ def create_app(library: Library, lifespan: Lifespan[Starlette] | None = None) ->
             *maps.ROUTES,
             *tiles.ROUTES,
             *quality.ROUTES,
+            *tianditu.ROUTES,
             *editions.ROUTES,
             *identify.ROUTES,
             *exports.ROUTES,
