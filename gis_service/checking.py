@@ -18,6 +18,7 @@ import orjson
 from psycopg import IsolationLevel
 
 from gis_service.library import Library, today
+from gis_service.submissions.ledger import quotas_for_check
 from layers.catalog import AccessClass
 from layers.crs import Box
 from layers.database import Connection, row
@@ -27,6 +28,7 @@ from layers.features import Candidate, candidates, coverage_near
 from layers.text import Text
 from planning_rules.land_take import COUNTY, CURRENT_USE
 from planning_rules.overlay import TargetFeature, TargetLayer
+from planning_rules.quota import Quota
 from planning_rules.report import build_report_by_text
 from planning_rules.rule_set import RuleSet
 from planning_rules.submission import Submission, read_submission
@@ -67,29 +69,54 @@ class CheckRequest:
     as_of: datetime.date | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the library says near a submission, all of one moment: layers and quotas."""
+
+    targets: Mapping[str, TargetLayer]
+    quotas: tuple[Quota, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A submission with its signed report, which is not stored yet."""
+
+    submission: Submission
+    report: dict[str, Any]
+    created: datetime.datetime
+    rule_set: RuleSet
+
+
 def check(library: Library, request: CheckRequest, *, store: bool = True) -> dict[str, Any]:
     """Judge a submission against what is in force on the day, store the report, give it.
 
     Raises the errors of ``planning_rules.submission`` for input that cannot be judged, and
     ``GaveUp`` when the child ran out of time or memory; then nothing is stored.
     """
-    as_of = request.as_of or today()
+    judged = judge_request(library, request)
+    if store:
+        with library.pool.connection() as connection, connection.transaction():
+            keep_report(library, connection, judged)
+    return judged.report
+
+
+def judge_request(library: Library, request: CheckRequest) -> Judged:
+    """Read, judge and sign; nothing is stored."""
+    as_of, rule_set = request.as_of or today(), library.rule_set
     submission = read_request(library, request)
-    boxes = search_boxes(submission, library.rule_set)
+    boxes = search_boxes(submission, rule_set)
     with library.pool.connection() as connection:
-        targets = read_targets(
-            connection, boxes, as_of, library.config.region.bbox, library.keepers
+        evidence = read_evidence(
+            connection, boxes, rule_set, as_of, library.config.region.bbox, library.keepers
         )
     created = datetime.datetime.now(datetime.UTC)
     report = _judge(
-        library, submission, targets, library.rule_set, as_of,
+        library, submission, evidence, rule_set, as_of,
         report_id=str(uuid.uuid4()),
         created=created.isoformat(timespec="seconds").replace("+00:00", "Z"),
     )  # fmt: skip
     report["signature"] = library.keys.sign(report)
-    if store:
-        _store(library, report, created)
-    return report
+    return Judged(submission, report, created, rule_set)
 
 
 def read_request(library: Library, request: CheckRequest) -> Submission:
@@ -121,7 +148,7 @@ def read_request(library: Library, request: CheckRequest) -> Submission:
 def _judge(
     library: Library,
     submission: Submission,
-    targets: Mapping[str, TargetLayer],
+    evidence: Evidence,
     rule_set: RuleSet,
     as_of: datetime.date,
     *,
@@ -131,9 +158,10 @@ def _judge(
     report: dict[str, Any] = library.sandbox.run(
         partial(build_report_by_text, report_id=report_id, created=created),
         submission,
-        targets,
+        evidence.targets,
         rule_set.canonical_text,
         as_of,
+        evidence.quotas,
         deadline_s=library.config.limits.check_deadline_s,
     )
     return report
@@ -147,34 +175,35 @@ def judge_pinned(
     as_of: datetime.date,
     boxes: Mapping[str, list[Box]],
     contents: Mapping[str, Content],
+    quotas: tuple[Quota, ...],
     *,
     report_id: str,
     created: str,
 ) -> dict[str, Any]:
-    """Judge with given contents in place of those in force: the replay of a report."""
+    """Judge with given contents and ledger figures in place of today's: the replay of a report."""
     region = library.config.region.bbox
     targets = _targets(connection, boxes, contents, region, library.keepers)
     return _judge(
-        library, submission, targets, rule_set, as_of, report_id=report_id, created=created
-    )
+        library, submission, Evidence(targets, quotas), rule_set, as_of,
+        report_id=report_id, created=created,
+    )  # fmt: skip
 
 
-def _store(library: Library, report: Mapping[str, Any], created: datetime.datetime) -> None:
-    """The report and, at its first use, the rule set: one transaction."""
-    rules = library.rule_set
-    with library.pool.connection() as connection, connection.transaction():
-        if connection.execute(_KNOWS_RULES, (rules.sha256,)).fetchone() is None:
-            connection.execute(
-                _KEEP_RULES, (rules.sha256, rules.id, rules.version, rules.canonical_text)
-            )
+def keep_report(library: Library, connection: Connection, judged: Judged) -> None:
+    """Store the report and, at its first use, the rule set, in the caller's transaction."""
+    rules, report = judged.rule_set, judged.report
+    if connection.execute(_KNOWS_RULES, (rules.sha256,)).fetchone() is None:
         connection.execute(
-            _INSERT,
-            (report["report_id"], created, report["outcome"], report["digest"],
-             orjson.dumps(report), _class_of(library, report)),
-        )  # fmt: skip
+            _KEEP_RULES, (rules.sha256, rules.id, rules.version, rules.canonical_text)
+        )
+    connection.execute(
+        _INSERT,
+        (report["report_id"], judged.created, report["outcome"], report["digest"],
+         orjson.dumps(report), class_of(library, report)),
+    )  # fmt: skip
 
 
-def _class_of(library: Library, report: Mapping[str, Any]) -> AccessClass:
+def class_of(library: Library, report: Mapping[str, Any]) -> AccessClass:
     """The highest class of the layers that a report tells of."""
     read = {one["layer"] for one in report["layers"]}
     classes = {layer.access for layer in library.visible_layers() if layer.id in read}
@@ -189,14 +218,15 @@ def search_boxes(submission: Submission, rule_set: RuleSet) -> dict[str, list[Bo
     return {layer: boxes[margin] for layer, margin in margins.items()}
 
 
-def read_targets(
+def read_evidence(
     connection: Connection,
     boxes: Mapping[str, list[Box]],
+    rule_set: RuleSet,
     as_of: datetime.date,
     region: Box,
     keepers: Mapping[str, Text],
-) -> dict[str, TargetLayer]:
-    """All layers that are asked for, near the submission, in one snapshot.
+) -> Evidence:
+    """All layers that are asked for, near the submission, and its quotas, in one snapshot.
 
     A layer without an edition in force is there with ``edition=None``: its rules answer
     "undetermined". ``keepers`` are the authorities that keep layers which are not open.
@@ -205,7 +235,10 @@ def read_targets(
     try:
         with connection.transaction():
             contents = contents_in_force(connection, sorted(boxes), as_of)
-            return _targets(connection, boxes, contents, region, keepers)
+            targets = _targets(connection, boxes, contents, region, keepers)
+            units = [str(f.attributes.get("admin_code")) for f in targets[COUNTY].features]
+            quotas = quotas_for_check(connection, rule_set.ledgers, units, as_of)
+            return Evidence(targets, quotas)
     finally:
         connection.set_isolation_level(None)
 

@@ -8,8 +8,10 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from gis_service.demo_province import SEED, DemoEdition, DemoLayer, build
+from gis_service.demo_province.quotas import DAYS, LEDGER, PERIOD, demo_quotas
 from gis_service.demo_province.scale import ScaleName
 from gis_service.settings import ServiceConfig
+from gis_service.submissions.ledger import Posting, QuotaName, set_quota
 from layers.catalog import Catalog
 from layers.contents import create_content, finish_content, load_arrays, release_content
 from layers.crs import GRID_DEG
@@ -51,7 +53,20 @@ def load_demo(
             progress(f"{edition.plan_id}: {layer.layer_id}", share)
             done += 1
         _load_edition(connection, catalog, config, edition, scale, counts)
+    _grant_quotas(connection)
     return counts
+
+
+def _grant_quotas(connection: Connection) -> None:
+    """The ledger of the demo; a second load finds its quotas granted and adds nothing."""
+    for quota in demo_quotas():
+        set_quota(
+            connection,
+            QuotaName(LEDGER, quota.admin_code, PERIOD),
+            DAYS,
+            quota.granted_m2,
+            Posting(actor="demo_province", reason="演示数据 / demo data"),
+        )
 
 
 def _load_edition(

@@ -15,11 +15,13 @@ import orjson
 
 from gis_service.checking import judge_pinned, search_boxes
 from gis_service.library import Library
-from gis_service.verification import stated_contents, stated_submission
-from layers.database import row, rows
+from gis_service.submissions.ledger import quotas_for_check
+from gis_service.verification import stated_contents, stated_quotas, stated_submission
+from layers.database import Connection, row, rows
 from layers.editions import contents_in_force
 from layers.errors import GisError
 from layers.text import Text
+from planning_rules.quota import Quota
 from planning_rules.rule_set import RuleSet
 
 _IDS: Final = (
@@ -112,13 +114,24 @@ def _judged(library: Library, rule_set: RuleSet, report: Mapping[str, Any]) -> d
     boxes = search_boxes(submission, rule_set)
     new = sorted(set(boxes) - {one["layer"] for one in editions})
     with library.pool.connection() as connection:
-        contents = stated_contents(connection, editions)
+        contents, stated = stated_contents(connection, editions), stated_quotas(report)
         contents |= contents_in_force(connection, new, as_of)
         return judge_pinned(
             library, connection, submission, rule_set, as_of, boxes,
             {layer: content for layer, content in contents.items() if layer in boxes},
+            (*stated, *_new_quotas(connection, rule_set, report, as_of)),
             report_id=report["report_id"], created=report["created"],
         )  # fmt: skip
+
+
+def _new_quotas(
+    connection: Connection, rule_set: RuleSet, report: Mapping[str, Any], as_of: date
+) -> tuple[Quota, ...]:
+    """Of ledgers that the report does not pin, for the units of its land-take table: as now."""
+    known = {quota.ledger for quota in stated_quotas(report)}
+    ledgers = [one for one in rule_set.ledgers if one not in known]
+    units = {str(one["admin_code"]) for one in report["land_take"]}
+    return quotas_for_check(connection, ledgers, units, as_of)
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Change]:

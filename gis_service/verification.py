@@ -18,6 +18,7 @@ from layers.editions import Content
 from layers.errors import BadInput, GisError
 from layers.pinned_contents import pinned_contents
 from layers.text import Text
+from planning_rules.quota import Quota, quota_of
 from planning_rules.report import digest_is_right
 from planning_rules.rule_set import RuleSet, rule_set_of
 from planning_rules.submission import Remark, Submission, read_submission
@@ -194,9 +195,15 @@ def replay(library: Library, report: Mapping[str, Any]) -> dict[str, Any]:
             date.fromisoformat(report["as_of"]),
             {layer: boxes[layer] for layer in (one["layer"] for one in editions)},
             contents,
+            stated_quotas(report),
             report_id=report["report_id"],
             created=report["created"],
         )
+
+
+def stated_quotas(report: Mapping[str, Any]) -> tuple[Quota, ...]:
+    """The ledger figures that a report pins; none where its rules read no ledger."""
+    return tuple(quota_of(one) for one in report["provenance"].get("quotas", []))
 
 
 def stated_contents(

@@ -19,7 +19,7 @@ Each may add reports of its class. Nobody but the owner reads the rows as they c
 
 import secrets
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import psycopg
 from psycopg import errors as pg
@@ -34,6 +34,7 @@ _WORDS: Final[dict[Access, str]] = {
     "internal": "internal",
     "restricted": "restricted",
 }
+Right = Literal["SELECT", "INSERT", "UPDATE", "DELETE"]
 _LOCK: Final = 7_361_530_450
 _PARENTS: Final[dict[Access, str]] = {
     "open": "library",
@@ -57,6 +58,8 @@ _OF_TWO: Final = (
     f"{_OF_LAYER} AND (quality_finding.other_layer_id IS NULL OR EXISTS"
     " (SELECT FROM library.layer AS l WHERE l.id = quality_finding.other_layer_id))"
 )
+_OF_SUBMISSION: Final = "EXISTS (SELECT FROM library.submission AS s WHERE s.id = {column})"
+_ONLY_CHECKED: Final = "submission_event.state IN ('received', 'checked')"
 _OF_CONTENT: Final = "EXISTS (SELECT FROM library.layer_content AS c WHERE c.id = {column})"
 # What row security asks of a row; the tables named in it are under row security themselves.
 _ROWS: Final[dict[str, tuple[str, str]]] = {
@@ -69,9 +72,25 @@ _ROWS: Final[dict[str, tuple[str, str]]] = {
     "quality_run": (_OF_LAYERS, "contents"),
     "quality_finding": (_OF_TWO, "layer_id"),
     "quality_outline": (_OF_LAYER, "layer_id"),
+    "submission_event": (_OF_SUBMISSION, "submission_id"),
 }
 _FREE: Final = ("rule_set",)
 """Tables that speak of no layer."""
+_CLASSED: Final = ("report", "submission")
+"""Tables whose rows say their class."""
+_ALSO_WRITTEN: Final[dict[str, tuple[Right, ...]]] = {
+    "submission_event": ("INSERT",),
+    "submission_original": ("INSERT",),
+    # The claims of requests at work are no record: they come and go.
+    "submission_claim": ("SELECT", "INSERT", "UPDATE", "DELETE"),
+    "quota": ("SELECT",),
+}
+_OF_OFFICERS: Final[dict[str, tuple[Right, ...]]] = {
+    "submission_original": ("SELECT",),
+    "quota": ("INSERT",),
+    "quota_entry": ("SELECT", "INSERT"),
+}
+"""Rights of the restricted class alone: decisions, and who made them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +200,7 @@ def _grant(connection: Connection, group: str, access: Access) -> None:
         connection.execute(
             sql.SQL("GRANT USAGE ON SCHEMA {} TO {}").format(sql.Identifier(schema), role)
         )
-    readable = [("library", table) for table in ("layer", "report", *_ROWS, *_FREE)]
+    readable = [("library", table) for table in ("layer", *_CLASSED, *_ROWS, *_FREE)]
     readable += [(_PARENTS[one], table) for one in up_to(access) for table in _PARENT_TABLES]
     readable += [(READING[access], view) for view in _VIEWS]
     readable.append(("public", "migration"))
@@ -189,23 +208,35 @@ def _grant(connection: Connection, group: str, access: Access) -> None:
         readable += [("harvest", "source"), ("harvest", "run")]
     for schema, table in readable:
         _give(connection, "SELECT", sql.Identifier(schema, table), group)
-    for table in ("report", *_FREE):
+    for table in (*_CLASSED, *_FREE):
         _give(connection, "INSERT", sql.Identifier("library", table), group)
+    also = (_ALSO_WRITTEN, _OF_OFFICERS) if access == "restricted" else (_ALSO_WRITTEN,)
+    for table, right in ((t, r) for rights in also for t, given in rights.items() for r in given):
+        _give(connection, right, sql.Identifier("library", table), group)
 
 
-def _give(connection: Connection, right: str, table: sql.Identifier, group: str) -> None:
+def _give(connection: Connection, right: Right, table: sql.Identifier, group: str) -> None:
     connection.execute(
-        sql.SQL("GRANT {} ON {} TO {}").format(
-            sql.SQL("INSERT" if right == "INSERT" else "SELECT"), table, sql.Identifier(group)
-        )
+        sql.SQL("GRANT {} ON {} TO {}").format(sql.SQL(right), table, sql.Identifier(group))
     )
 
 
 def _policies(connection: Connection, group: str, access: Access) -> None:
     classes = sql.SQL("access_class = ANY({})").format(sql.Literal(list(up_to(access))))
     _policy(connection, "layer", group, "SELECT", classes)
-    _policy(connection, "report", group, "SELECT", classes)
-    _policy(connection, "report", group, "INSERT", classes)
+    for table in _CLASSED:
+        _policy(connection, table, group, "SELECT", classes)
+        _policy(connection, table, group, "INSERT", classes)
+    event, original = (
+        sql.SQL(_OF_SUBMISSION).format(column=sql.Identifier(table, "submission_id"))
+        for table in ("submission_event", "submission_original")
+    )
+    if access == "restricted":
+        _policy(connection, "submission_original", group, "SELECT", original)
+    else:  # decisions are an officer's
+        event = sql.SQL("{} AND {}").format(event, sql.SQL(_ONLY_CHECKED))
+    _policy(connection, "submission_event", group, "INSERT", event)
+    _policy(connection, "submission_original", group, "INSERT", original)
     for table, (condition, column) in _ROWS.items():
         asked = sql.SQL(condition).format(column=sql.Identifier(table, column))
         _policy(connection, table, group, "SELECT", asked)

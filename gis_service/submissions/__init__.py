@@ -1,0 +1,1 @@
+"""Submissions of projects: taken in once, checked, decided on; and the quotas they draw on."""
