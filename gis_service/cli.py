@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from gis_service.commands import (
     checking,
+    comparing,
     drafts,
     exporting,
     importing,
@@ -52,6 +53,7 @@ app.command(name="export")(exporting.export_layer)
 app.command()(importing.publish)
 app.command()(importing.withdraw)
 app.command()(checking.check)
+app.command()(comparing.compare)
 app.command()(quality.quality)
 app.command(name="verify")(verifying.verify_report)
 app.add_typer(rules.app, name="rules")

@@ -45,6 +45,7 @@ class Settings(BaseSettings):
     workers: int = Field(default=1, ge=1, le=64)
     pool_size: int = Field(default=6, ge=1, le=64)
     check_processes: int = Field(default=2, ge=1, le=32)
+    map_processes: int = Field(default=2, ge=1, le=32)
     web_dir: Path = _PROJECT / "gis_service" / "web"
 
     @property

@@ -149,6 +149,29 @@ def join_open(cluster: Sequence[OpenComponent], rules: WidthRules) -> list[PlanP
     return patches
 
 
+def join_open_clusters(
+    groups: Sequence[Sequence[OpenComponent]], rules: WidthRules
+) -> list[PlanPatch]:
+    """``join_open`` for some clusters at once."""
+    return [patch for cluster in groups for patch in join_open(cluster, rules)]
+
+
+def as_they_came(component: OpenComponent) -> list[PlanPatch]:
+    """The parts of a component that could not be joined: not known to be narrow."""
+    return [
+        PlanPatch(
+            kind=_WIDE_KINDS[component.relation],
+            relation=component.relation,
+            reason=None,
+            part=part,
+            area_m2=total_m2(area for _, area in part.areas),
+            width_m=0.0,
+            component_m2=total_m2(area for _, area in part.areas),
+        )
+        for part in component.parts
+    ]
+
+
 def join_parts(parts: Sequence[PairPart]) -> list[PairPart]:
     """Parts of the same pair of classes that touch along an edge, made whole."""
     by_pair: dict[tuple[int, int], list[PairPart]] = {}

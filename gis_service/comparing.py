@@ -1,0 +1,337 @@
+"""Plan against plan, from names of plans to a report: one walk for CLI, HTTP and jobs.
+
+The library is read in one repeatable-read transaction; geometry is worked on cell by cell through
+an executor, never in the database or in this process.
+"""
+
+import datetime
+import hashlib
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from gis_service.comparison_pairs import LayerPair, NotCompared, asked_plans, layer_pairs
+from gis_service.comparison_region import Region, RegionRequest, region_of
+from gis_service.executors import in_order
+from gis_service.library import Library, today
+from layers.comparison_rows import ContentRows, shared_cells
+from layers.crs import Box
+from layers.database import Connection
+from layers.editions import Content, contents_in_force
+from layers.errors import GaveUp
+from layers.features import coverage_near
+from planning_rules.canonical_json import canonical
+from planning_rules.land_take import COUNTY
+from planning_rules.plan_comparison import PairRules, PlanCell, PlanSide, compare_cell
+from planning_rules.plan_patches import WidthRules, clusters, join_open_clusters
+from planning_rules.plan_report import Inputs, PairReport, build_report
+from planning_rules.plan_totals import (
+    NamedPatch,
+    PairNames,
+    PairTotals,
+    named_features,
+    named_patches,
+)
+
+Progress = Callable[[str, float], None]
+Task = tuple[Box, tuple[PlanCell, PairRules]]
+
+CELL_VERTICES: Final = 40_000
+_JOIN_BATCH: Final = 400
+_SNAPSHOT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+_NO_DEADLINE: Final = "SET LOCAL statement_timeout = 0"
+"""A statement reads one cell or streams one layer; the executor has the deadlines."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompareRequest:
+    """What is asked for: plans in any order, where, and the day whose editions hold."""
+
+    plans: tuple[str, ...]
+    region: RegionRequest | None = None
+    as_of: datetime.date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The report, all patches in its order, and ground without data by pair and side (WKB)."""
+
+    report: dict[str, Any]
+    patches: Sequence[dict[str, Any]]
+    pairs: Sequence["PairResult"]
+
+
+@dataclass(frozen=True, slots=True)
+class PairResult:
+    """One pair of layers with all that its cells said."""
+
+    pair: LayerPair
+    names: PairNames
+    totals: PairTotals
+    contents: tuple[Content | None, Content | None]
+    patches: tuple[NamedPatch, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """One side of a pair: its rows, and the class of every feature."""
+
+    rows: ContentRows
+    fids: npt.NDArray[np.int64]
+    classes: npt.NDArray[np.int64]
+
+    def side(self, box: Box, coverage: bytes | None) -> PlanSide:
+        fids, wkbs = self.rows.pieces(box)
+        return PlanSide(fids, self.classes[np.searchsorted(self.fids, fids)], wkbs, coverage)
+
+
+def compare_plans(
+    library: Library,
+    request: CompareRequest,
+    runner: Executor,
+    workers: int,
+    progress: Progress = lambda _what, _share: None,
+) -> Comparison:
+    """Compare plans as they are in force on a day; nothing is stored."""
+    as_of = request.as_of or today()
+    plans = asked_plans(library.catalog, request.plans)
+    pairs, left = layer_pairs(library.catalog, library.rule_set, library.keepers, plans, as_of)
+    with library.pool.connection() as connection, connection.transaction():
+        connection.execute(_SNAPSHOT)
+        connection.execute(_NO_DEADLINE)
+        layers = {layer.id for pair in pairs for layer in (pair.subject, pair.target)}
+        contents = contents_in_force(connection, sorted({*layers, COUNTY}), as_of)
+        units = contents.get(COUNTY)
+        region = None
+        if request.region is not None:
+            region = region_of(library, connection, units, request.region)
+        results = []
+        for number, pair in enumerate(pairs):
+            work = _PairWork(library, connection, pair, contents, region, runner, workers)
+            share = _part(progress, pair, number, len(pairs))
+            results.append(work.result(share))
+        progress("patches", 1.0)
+        patches = [one for result in results for one in _patch_rows(connection, result)]
+    report = _report(library, as_of, request, region, results, left, patches)
+    return Comparison(report, patches, results)
+
+
+def _part(progress: Progress, pair: LayerPair, number: int, count: int) -> Callable[[float], None]:
+    what = f"{pair.subject.id} × {pair.target.id}"
+    return lambda share: progress(what, (number + share) / count)
+
+
+@dataclass(frozen=True, slots=True)
+class _PairWork:
+    """The work on one pair of layers."""
+
+    library: Library
+    connection: Connection
+    pair: LayerPair
+    contents: Mapping[str, Content]
+    region: Region | None
+    runner: Executor
+    workers: int
+
+    def result(self, progress: Callable[[float], None]) -> PairResult:
+        """All cells, then the components that cell edges had cut."""
+        pair = self.pair
+        one, two = (self.contents.get(layer.id) for layer in (pair.subject, pair.target))
+        names = PairNames(pair.rule.id, pair.subject.id, pair.target.id, (), ())
+        if one is None or two is None:
+            return PairResult(pair, names, PairTotals(()), (one, two), ())
+        (subject, classes), (target, others) = (
+            self._layer(layer.id, content)
+            for layer, content in ((pair.subject, one), (pair.target, two))
+        )
+        asked = pair.rule.test.compatibility
+        default = "undetermined" if asked is None else asked.default
+        relations = tuple(
+            tuple(pair.matrix.relation(there, here, default) for there in others)
+            for here in classes
+        )
+        names = replace(names, subject_classes=classes, target_classes=others)
+        tolerance = self.library.rule_set.tolerance_of(pair.rule)
+        accuracy_m = float(np.hypot(one.accuracy_m, two.accuracy_m))
+        rules = PairRules(relations, WidthRules(tolerance, accuracy_m))
+        totals = PairTotals(relations)
+        bounds = self._bounds(subject, target)
+        if bounds is not None:
+            self._compare(subject, target, rules, bounds, totals, progress)
+        return PairResult(
+            pair, names, totals, (one, two), tuple(named_patches(names, totals))
+        )  # fmt: skip
+
+    def _layer(self, layer_id: str, content: Content) -> tuple[_Layer, tuple[Any, ...]]:
+        """The rows of a layer with the class of every feature, and the classes."""
+        rows = ContentRows.of(self.connection, content.content_id)
+        says = self.pair.matrix.layers[layer_id]
+        fids, classes, values = rows.class_values(says.property or "", says.scheme_property or "")
+        found = [self.pair.matrix.class_of(layer_id, value, scheme) for value, scheme in values]
+        distinct = sorted(set(found), key=lambda c: (not c.known, c.scheme or "", c.code or ""))
+        place = np.array([distinct.index(one) for one in found], dtype=np.int64)
+        numbers = place[classes] if len(classes) else classes
+        return _Layer(rows, fids, numbers), tuple(distinct)
+
+    def _bounds(self, *layers: _Layer) -> Box | None:
+        """The box to share out: the region's, else around all ground with data."""
+        if self.region is not None:
+            return self.region.box
+        extents = [e for e in (layer.rows.extent() for layer in layers) if e is not None]
+        if not extents:
+            return None
+        lows, highs = [e[:2] for e in extents], [e[2:] for e in extents]
+        (west, south), (east, north) = np.min(lows, axis=0), np.max(highs, axis=0)
+        return float(west), float(south), float(east), float(north)
+
+    def _compare(
+        self, subject: _Layer, target: _Layer, rules: PairRules, bounds: Box, totals: PairTotals,
+        progress: Callable[[float], None],
+    ) -> None:  # fmt: skip
+        cells = shared_cells(
+            subject.rows.boxes(bounds), target.rows.boxes(bounds), bounds, CELL_VERTICES
+        )
+        tasks = self._cells(cells, subject, target, rules)
+        for done, (box, answer) in enumerate(
+            in_order(self.runner, self.workers, compare_cell, tasks), start=1
+        ):
+            if isinstance(answer, GaveUp):
+                totals.unseen.append((box, answer.text))
+            else:
+                totals.add(answer)
+            progress(0.95 * done / len(cells))
+        self._join(totals, rules)
+        progress(1.0)
+
+    def _cells(
+        self, boxes: Sequence[Box], subject: _Layer, target: _Layer, rules: PairRules
+    ) -> Iterator[Task]:
+        region = None if self.region is None else self.region.wkb
+        county = self.contents.get(COUNTY)
+        units = None if county is None else _Units.of(self.connection, county)
+        numbers = (subject.rows.content_id, target.rows.content_id)
+        for box in boxes:
+            covered = coverage_near(self.connection, {number: [box] for number in numbers})
+            cell = PlanCell(
+                box,
+                region,
+                subject.side(box, covered[numbers[0]]),
+                target.side(box, covered[numbers[1]]),
+                () if units is None else units.near(box),
+            )
+            yield box, (cell, rules)
+
+    def _join(self, totals: PairTotals, rules: PairRules) -> None:
+        """Make whole what cell edges cut; clusters go out in batches."""
+        for relation in sorted(totals.open):
+            groups = clusters(totals.open[relation])
+            batches = [groups[i : i + _JOIN_BATCH] for i in range(0, len(groups), _JOIN_BATCH)]
+            tasks = ((batch, (batch, rules.widths)) for batch in batches)
+            for batch, found in in_order(self.runner, self.workers, join_open_clusters, tasks):
+                if isinstance(found, GaveUp):
+                    totals.give_up(batch, found.text)
+                else:
+                    totals.add_patches(found)
+        totals.open.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class _Units:
+    """The layer of administrative units, with the code of every feature."""
+
+    rows: ContentRows
+    codes: Mapping[int, str]
+
+    @classmethod
+    def of(cls, connection: Connection, content: Content) -> "_Units":
+        rows = ContentRows.of(connection, content.content_id)
+        fids, classes, values = rows.class_values("admin_code", "admin_code")
+        named = zip(fids.tolist(), classes.tolist(), strict=True)
+        return cls(rows, {fid: values[c][0] or "" for fid, c in named})
+
+    def near(self, box: Box) -> tuple[tuple[str, bytes], ...]:
+        fids, wkbs = self.rows.pieces(box)
+        named = ((self.codes[fid], blob) for fid, blob in zip(fids.tolist(), wkbs, strict=True))
+        return tuple(sorted((code, blob) for code, blob in named if code))
+
+
+def _patch_rows(connection: Connection, result: PairResult) -> Iterator[dict[str, Any]]:
+    """The patches of a pair as JSON, with the ids of their features."""
+    one, two = result.contents
+    if one is None or two is None:
+        return
+    subjects, targets = named_features([named.patch for named in result.patches])
+    own = ContentRows.of(connection, one.content_id).feature_ids(subjects)
+    others = ContentRows.of(connection, two.content_id).feature_ids(targets)
+    for named in result.patches:
+        yield named.as_json(own, others)
+
+
+def _report(
+    library: Library,
+    as_of: datetime.date,
+    request: CompareRequest,
+    region: Region | None,
+    results: Sequence[PairResult],
+    left: Sequence[NotCompared],
+    patches: Sequence[dict[str, Any]],
+) -> dict[str, Any]:
+    created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    report = build_report(
+        Inputs(
+            plans=request.plans,
+            region=None if region is None else region.name,
+            as_of=as_of,
+            rule_set=library.rule_set,
+            cell_vertices=CELL_VERTICES,
+        ),
+        [_pair_report(result) for result in results],
+        [
+            {"plan": one.plan, "layer": one.layer, "hidden": one.hidden,
+             "reason": one.reason.model_dump()}
+            for one in left
+        ],
+        patches,
+        patches_sha256(patches),
+        report_id=str(uuid.uuid4()),
+        created=created.replace("+00:00", "Z"),
+    )  # fmt: skip
+    report["signature"] = library.keys.sign(report)
+    return report
+
+
+def _pair_report(result: PairResult) -> PairReport:
+    pair = result.pair
+    return PairReport(
+        rule=pair.rule,
+        names=result.names,
+        totals=result.totals,
+        plans=(pair.subject_plan.id, pair.target_plan.id),
+        contents=tuple(_content_json(content) for content in result.contents),
+        prevails=pair.prevailing.id,
+        synthetic=any(content is not None and content.synthetic for content in result.contents),
+    )
+
+
+def _content_json(content: Content | None) -> dict[str, Any] | None:
+    if content is None:
+        return None
+    return {
+        "edition": content.edition_id,
+        "content_sha256": content.content_sha256,
+        "accuracy_m": content.accuracy_m,
+        "features": content.feature_count,
+    }
+
+
+def patches_sha256(patches: Sequence[Mapping[str, Any]]) -> str:
+    """Over the canonical form of every patch in order, each with a line end."""
+    whole = hashlib.sha256()
+    for patch in patches:
+        whole.update(canonical(patch) + b"\n")
+    return whole.hexdigest()
