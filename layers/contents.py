@@ -17,7 +17,7 @@ advisory lock on it until it is closed or ``release_content`` is called; by that
 a living import from a dead one. Run all steps of one content on one connection.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -44,7 +44,7 @@ from layers.database import Connection, row, rows, statements
 from layers.deltas import LOCK_CLASS, base_of, create_delta, hide, next_fid, settle_rows
 from layers.errors import Conflict, NotFound
 from layers.feature_rows import Fingerprint, attribute_rows, copy_blocks, encode_rows
-from layers.pieces import build_pieces
+from layers.pieces import adopt_pieces, build_pieces
 
 __all__ = [
     "build_pieces",
@@ -66,6 +66,8 @@ _SQL: Final = statements("layers", "contents.sql")
 _SWEEP_LOCK: Final = 7_361_530_449
 
 _COPY_COLUMNS: Final = "(fid, feature_id, attributes, area_m2, geom)"
+_KEY: Final = ("content_id", "fid")
+_UNIQUE: Final = ("content_id", "feature_id")
 
 
 def create_content(
@@ -174,6 +176,7 @@ def finish_content(
     source: Mapping[str, Any] | None = None,
     import_report: Mapping[str, Any] | None = None,
     blocking_issues: int = 0,
+    pieces: Callable[[], Sequence[Mapping[str, Any]]] | None = None,
 ) -> int:
     """Attach the loaded rows to the library and mark them 'loaded'; give their count.
 
@@ -181,6 +184,8 @@ def finish_content(
     ``Fingerprint.hexdigest()``; without it all rows are read back (those of a delta always are).
     ``coverage`` (EPSG:4490, WKB or geometry) says where the layer has data at all; None = nowhere,
     for a delta that of what it was made from, following its features where they make it.
+    ``pieces`` waits for the tables of pieces that are made on other connections meanwhile, and
+    gives their grids; they become a part of the library together with the rows.
     """
     with connection.transaction():
         connection.execute(sql.SQL("SET LOCAL maintenance_work_mem = '512MB'"))
@@ -189,7 +194,10 @@ def finish_content(
             layer = _layer(connection, content_id)
             coverage = delta_coverage(connection, content_id, stood_on, layer)
         base_id = settle_rows(connection, content_id)
-        _index_and_attach(connection, content_id)
+        keys = _index(connection, content_id)
+        if pieces is not None:
+            adopt_pieces(connection, content_id, pieces())
+        _attach(connection, content_id, keys)
         feature_count, extent = count_and_extent(connection, content_id, base_id)
         connection.execute(
             _SQL["mark_loaded"],
@@ -210,13 +218,24 @@ def finish_content(
     return int(feature_count)
 
 
-def _index_and_attach(connection: Connection, content_id: int) -> None:
+def _index(connection: Connection, content_id: int) -> tuple[sql.Identifier, sql.Identifier]:
+    """Build the indexes of the rows, which may be read meanwhile; give those of its keys."""
     name = partitions.partition("feature", content_id)
-    connection.execute(
-        sql.SQL("ALTER TABLE {name} ADD UNIQUE (content_id, feature_id)").format(name=name)
-    )
+    by_fid = partitions.unique_index(connection, "feature", content_id, _KEY)
+    by_id = partitions.unique_index(connection, "feature", content_id, _UNIQUE)
     connection.execute(sql.SQL("CREATE INDEX ON {name} USING gist (geom)").format(name=name))
-    partitions.attach(connection, "feature", content_id, primary_key="content_id fid")
+    connection.execute(sql.SQL("ANALYZE {name}").format(name=name))
+    return by_fid, by_id
+
+
+def _attach(
+    connection: Connection, content_id: int, keys: tuple[sql.Identifier, sql.Identifier]
+) -> None:
+    name = partitions.partition("feature", content_id)
+    by_fid, by_id = keys
+    partitions.constrain(connection, "feature", content_id, by_fid, "PRIMARY KEY")
+    partitions.constrain(connection, "feature", content_id, by_id, "UNIQUE")
+    partitions.attach(connection, "feature", content_id)
     connection.execute(
         sql.SQL(
             "CREATE TRIGGER truncate_published_is_refused BEFORE TRUNCATE ON {name}"

@@ -11,14 +11,14 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, cast
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
 import orjson
-import shapely
 
 from layers.crs import STORAGE_SRID, GeometryArray
+from layers.ewkb import to_ewkb
 
 _SIGNATURE: Final = b"PGCOPY\n\xff\r\n\x00" + struct.pack("!ii", 0, 0)
 _TRAILER: Final = struct.pack("!h", -1)
@@ -105,13 +105,6 @@ def _members(name: str, column: Sequence[Any] | npt.NDArray[Any]) -> list[bytes]
     return [b"" if (text := dumps(value)) == b"null" else key + text for value in values]
 
 
-def to_ewkb(geometries: GeometryArray) -> list[bytes]:
-    """Two-dimensional little-endian EWKB with the SRID of the library."""
-    stamped = shapely.set_srid(geometries, STORAGE_SRID)
-    encoded = shapely.to_wkb(stamped, include_srid=True, output_dimension=2, byte_order=1)
-    return cast(list[bytes], encoded.tolist())
-
-
 def _sizes(values: Sequence[bytes]) -> npt.NDArray[np.int64]:
     return np.fromiter(map(len, values), np.int64, len(values))
 
@@ -140,7 +133,7 @@ def encode_rows(
         raise ValueError("columns of different lengths")
     for start in range(0, len(names), _ROWS_A_BLOCK):
         part = slice(start, start + _ROWS_A_BLOCK)
-        ewkb = to_ewkb(geometries[part])
+        ewkb = to_ewkb(geometries[part], STORAGE_SRID)
         if fingerprint is not None:
             fingerprint.add_rows(names[part], texts[part], ewkb)
         yield _encode(all_fids[part], names[part], texts[part], areas_m2[part], ewkb)
@@ -184,37 +177,23 @@ def copy_blocks(encoded: Iterable[bytes]) -> Iterator[bytes]:
     yield b"".join(parts)
 
 
-class RowFile:
-    """A stream of encoded rows that grows batch by batch, for ``contents.load_rows``."""
+class CopyStream:
+    """A binary COPY stream in a file or a pipe that grows block by block."""
 
     def __init__(self, path: Path) -> None:
-        """Open a file or a pipe; it is complete only after ``close`` (the trailer ends it)."""
+        """Open; the stream is complete only after ``close`` (the trailer ends it)."""
         self._file = path.open("wb", buffering=0)
-        self._write(_SIGNATURE)
-        self.fingerprint = Fingerprint()
+        self.write_block(_SIGNATURE)
 
-    def write(
-        self,
-        fids: Iterable[int],
-        feature_ids: Iterable[str],
-        attributes: Iterable[bytes],
-        areas_m2: npt.NDArray[np.float64],
-        geometries: GeometryArray,
-    ) -> None:
-        """Append rows."""
-        for block in encode_rows(
-            fids, feature_ids, attributes, areas_m2, geometries, self.fingerprint
-        ):
-            self._write(block)
-
-    def _write(self, block: bytes) -> None:
-        left = memoryview(block)
+    def write_block(self, rows: bytes) -> None:
+        """Append encoded rows."""
+        left = memoryview(rows)
         while left:
             left = left[self._file.write(left) or 0 :]
 
     def close(self) -> None:
         """Write the trailer and close."""
-        self._write(_TRAILER)
+        self.write_block(_TRAILER)
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -232,3 +211,26 @@ class RowFile:
             self.close()
         else:
             self._file.close()
+
+
+class RowFile(CopyStream):
+    """A stream of encoded rows that grows batch by batch, for ``contents.load_rows``."""
+
+    def __init__(self, path: Path) -> None:
+        """Open a file or a pipe."""
+        super().__init__(path)
+        self.fingerprint = Fingerprint()
+
+    def write(
+        self,
+        fids: Iterable[int],
+        feature_ids: Iterable[str],
+        attributes: Iterable[bytes],
+        areas_m2: npt.NDArray[np.float64],
+        geometries: GeometryArray,
+    ) -> None:
+        """Append rows."""
+        for block in encode_rows(
+            fids, feature_ids, attributes, areas_m2, geometries, self.fingerprint
+        ):
+            self.write_block(block)

@@ -252,7 +252,9 @@ class _Work:
     def bring_to_storage(self) -> None:
         """To lon/lat; what PROJ cannot convert or lies off the globe is refused."""
         moved = to_storage(self.geometries[self.alive], self.rules.crs)
-        inside = self._finite(moved) & _within(shapely.bounds(moved), WORLD)
+        inside = _within(shapely.bounds(moved), WORLD)
+        if not self.rules.crs.is_storage:
+            inside &= self._finite(moved)
         for position in np.flatnonzero(~inside):
             place = " ".join(f"{value:.8g}" for value in shapely.bounds(moved[position]))
             self.refuse(int(self.alive[position]), "outside-crs-bounds", value=place)

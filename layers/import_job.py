@@ -12,6 +12,7 @@ from layers.errors import GisError
 from layers.field_map import FieldMap
 
 ROWS_PIPE: Final = "rows.pipe"
+PIECES_PIPE: Final = "pieces.pipe"
 CHUNKS_FILE: Final = "source-chunks.copy"
 ISSUES_FILE: Final = "issues.jsonl"
 KEPT_FILE: Final = "kept.npy"
@@ -46,6 +47,8 @@ class ImportJob:
     """The file holds changed and new rows only; those that it does not hold stay."""
     expected: Mapping[str, Any] | None = None
     """What the source of the base was (CRS, datum, fields): another one is not compared with."""
+    draw: bool = False
+    """Tile pieces are drawn on the way, into ``PIECES_PIPE``."""
     coverage_stated: bool = False
     """The caller said where the layer has data; else that becomes unknown with unplaced rows."""
 
@@ -80,3 +83,5 @@ class ReadResult:
     datum: dict[str, Any] = field(default_factory=dict)
     """How the coordinates came to CGCS2000 (``Crs.statement``)."""
     added_accuracy_m: float = 0.0
+    grids: list[dict[str, Any]] = field(default_factory=list)
+    """Those of the pieces that were drawn (``layers.tile_changes.save_grids``)."""

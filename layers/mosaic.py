@@ -74,6 +74,24 @@ class Mosaic:
             self.west -= left * self.cell_m
             self.north += above * self.cell_m
 
+    def make_room(self, extent: Box) -> None:
+        """Hold a further extent, with a quarter to spare; wider cells where there are too many."""
+        west, south, east, north = extent
+        height_m, width_m = (count * self.cell_m for count in self.cells.shape)
+        right, bottom = self.west + width_m, self.north - height_m
+        wanted = (
+            self.west if west >= self.west else west - width_m / 4,
+            bottom if south >= bottom else south - height_m / 4,
+            right if east <= right else east + width_m / 4,
+            self.north if north <= self.north else north + height_m / 4,
+        )
+        if wanted == (self.west, bottom, right, self.north):
+            return
+        area_m2 = (wanted[2] - wanted[0]) * (wanted[3] - wanted[1])
+        while area_m2 > 1.5 * _MOST_CELLS * self.cell_m**2:
+            self.cells, self.cell_m = self.cells[::2, ::2].copy(), 2 * self.cell_m
+        self.reach(wanted)
+
     def centres(self, lines: IntArray, columns: IntArray) -> tuple[FloatArray, FloatArray]:
         """Where the centres of cells are: x and y in metres."""
         return (
@@ -88,9 +106,11 @@ class Mosaic:
         """
         rings, owner = _rings(polygons)
         xy, ring = shapely.get_coordinates(rings, return_index=True)
-        column = (xy[:, 0] - self.west) / self.cell_m - 0.5
         line = (self.north - xy[:, 1]) / self.cell_m - 0.5
-        edge = np.flatnonzero(ring[:-1] == ring[1:])
+        above = np.ceil(line)
+        # Half open: a vertex on a line counts once. Few edges of small polygons cross a line.
+        edge = np.flatnonzero((above[:-1] != above[1:]) & (ring[:-1] == ring[1:]))
+        column = (xy[:, 0] - self.west) / self.cell_m - 0.5
         crossings = _crossings(column, line, edge)
         self._fill(*crossings, owner[ring[edge]], classes)
 
@@ -163,6 +183,9 @@ class Mosaic:
 
 
 def _rings(polygons: GeometryArray) -> tuple[GeometryArray, IntArray]:
+    plain = shapely.get_type_id(polygons) == shapely.GeometryType.POLYGON
+    if plain.all() and not shapely.get_num_interior_rings(polygons).any():
+        return polygons, np.arange(len(polygons))
     parts, part_owner = shapely.get_parts(polygons, return_index=True)
     rings, ring_part = shapely.get_rings(parts, return_index=True)
     return rings, part_owner[ring_part]
@@ -174,7 +197,7 @@ def _crossings(
     """Where edges cross the lines of cell centres: number of the edge, row, column (a float)."""
     x0, x1, y0, y1 = column[edge], column[edge + 1], line[edge], line[edge + 1]
     first = np.ceil(np.minimum(y0, y1)).astype(np.int64)
-    last = np.ceil(np.maximum(y0, y1)).astype(np.int64)  # half open: a vertex counts once
+    last = np.ceil(np.maximum(y0, y1)).astype(np.int64)
     count = last - first
     number = np.repeat(np.arange(len(edge)), count)
     row = np.repeat(first, count) + (

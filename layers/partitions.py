@@ -9,6 +9,7 @@ A partition is filled as a table of its own, indexed, and attached at the end: r
 library never wait for a load, and a load that dies leaves nothing that anybody can see.
 """
 
+from collections.abc import Sequence
 from typing import Final, Literal
 
 from psycopg import sql
@@ -59,24 +60,56 @@ def parent(connection: Connection, table: str, content_id: int) -> sql.Identifie
     return sql.Identifier(str(found[0]) if found else "library", table)
 
 
-def attach(
-    connection: Connection, table: PartitionedTable, content_id: int, *, primary_key: str = ""
+def unique_index(
+    connection: Connection, table: PartitionedTable, content_id: int, columns: Sequence[str]
+) -> sql.Identifier:
+    """Build a unique index of a table that others may read meanwhile; ``constrain`` takes it."""
+    index = sql.Identifier(f"{table}_c{content_id}_{'_'.join(columns)}")
+    connection.execute(
+        sql.SQL("CREATE UNIQUE INDEX {index} ON {name} ({columns})").format(
+            index=index,
+            name=partition(table, content_id),
+            columns=sql.SQL(", ").join(map(sql.Identifier, columns)),
+        )
+    )
+    return index
+
+
+def constrain(
+    connection: Connection,
+    table: PartitionedTable,
+    content_id: int,
+    index: sql.Identifier,
+    kind: Literal["PRIMARY KEY", "UNIQUE"],
 ) -> None:
+    """Make a unique index the key of its table; nobody reads the table at that moment."""
+    connection.execute(
+        sql.SQL("ALTER TABLE {name} ADD {kind} USING INDEX {index}").format(
+            name=partition(table, content_id), kind=sql.SQL(kind), index=index
+        )
+    )
+
+
+def index_and_analyse(
+    connection: Connection,
+    table: PartitionedTable,
+    content_id: int,
+    *,
+    primary_key: Sequence[str],
+) -> None:
+    """Give the filled table its primary key and the planner its figures."""
+    index = unique_index(connection, table, content_id, primary_key)
+    constrain(connection, table, content_id, index, "PRIMARY KEY")
+    connection.execute(sql.SQL("ANALYZE {name}").format(name=partition(table, content_id)))
+
+
+def attach(connection: Connection, table: PartitionedTable, content_id: int) -> None:
     """Make the filled table a partition; call it inside the transaction that makes it valid.
 
-    Missing indexes are built here, before the attach takes its short lock on the parent. The
-    check constraint tells PostgreSQL what it would otherwise scan the whole table for.
+    Its indexes are there already, so the lock on the parent is short. The check constraint tells
+    PostgreSQL what it would otherwise scan the whole table for.
     """
-    name = partition(table, content_id)
-    if primary_key:
-        columns = sql.SQL(", ").join(map(sql.Identifier, primary_key.split()))
-        connection.execute(
-            sql.SQL("ALTER TABLE {name} ADD PRIMARY KEY ({columns})").format(
-                name=name, columns=columns
-            )
-        )
     _hang(connection, table, content_id, parent(connection, table, content_id))
-    connection.execute(sql.SQL("ANALYZE {name}").format(name=name))
 
 
 def _hang(

@@ -17,9 +17,10 @@ base zoom serves made from
 ========= ====== =================================================================================
 """
 
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from typing import Final
+from typing import Any, Final
 
 from psycopg import sql
 
@@ -28,10 +29,13 @@ from layers.catalog import Layer
 from layers.content_measures import settle
 from layers.database import Connection, beside, is_free, row, statements
 from layers.errors import NotFound
-from layers.tile_changes import Drawing, draw_content, draw_touched
+from layers.tile_building import look_attributes
+from layers.tile_changes import Drawing, draw_content, draw_touched, save_grids
+from layers.tile_cutting import COLUMNS
 
 _SQL: Final = statements("layers", "pieces.sql")
 OVERLAY_VERTICES: Final = 128
+_OVERLAY_KEY: Final = ("content_id", "fid", "piece")
 _OVERLAY_LOCK: Final = 73_616
 _TILE_LOCK: Final = 73_617
 """First keys of the advisory locks on the two tables of pieces; the second one is the content."""
@@ -68,6 +72,44 @@ def build_pieces(connection: Connection, content_id: int) -> None:
         connection.execute(_SQL["forget_touched"], {"content_id": content_id})
         overlay.result()
         connection.execute(_SQL["mark_ready"], {"content_id": content_id})
+
+
+def load_tile_pieces(connection: Connection, content_id: int, blocks: Iterable[bytes]) -> int:
+    """COPY a stream of ``layers.row_drawing`` into a table of its own; give its rows.
+
+    For a content that is still being loaded: ``adopt_pieces`` makes it a part of the library.
+    """
+    with connection.transaction(), connection.cursor() as cursor:
+        _settle(connection)
+        name = partitions.create(connection, "tile_piece", content_id)
+        statement = sql.SQL("COPY {name} {columns} FROM STDIN (FORMAT binary, FREEZE)").format(
+            name=name, columns=sql.SQL(COLUMNS)
+        )
+        with cursor.copy(statement) as copy:
+            for block in blocks:
+                copy.write(block)
+        loaded = cursor.rowcount
+        _index_tile_pieces(connection, name)
+    return loaded
+
+
+def prepare_overlay_pieces(connection: Connection, content_id: int) -> None:
+    """Make the overlay pieces of rows that are loaded but not attached, for ``adopt_pieces``."""
+    with connection.transaction():
+        _settle(connection)
+        _fill_overlay_pieces(connection, content_id)
+        partitions.index_and_analyse(
+            connection, "overlay_piece", content_id, primary_key=_OVERLAY_KEY
+        )
+
+
+def adopt_pieces(
+    connection: Connection, content_id: int, grids: Sequence[Mapping[str, Any]]
+) -> None:
+    """Make pieces that were prepared beside the rows a part of the library, with these rows."""
+    partitions.attach(connection, "overlay_piece", content_id)
+    partitions.attach(connection, "tile_piece", content_id)
+    save_grids(connection, content_id, grids)
 
 
 def _started_beside(
@@ -123,6 +165,12 @@ def _settle(connection: Connection) -> None:
 
 
 def _build_overlay_pieces(connection: Connection, content_id: int) -> None:
+    _fill_overlay_pieces(connection, content_id)
+    partitions.index_and_analyse(connection, "overlay_piece", content_id, primary_key=_OVERLAY_KEY)
+    partitions.attach(connection, "overlay_piece", content_id)
+
+
+def _fill_overlay_pieces(connection: Connection, content_id: int) -> None:
     name = partitions.create(connection, "overlay_piece", content_id)
     connection.execute(
         sql.SQL(_SQL["overlay_pieces"]).format(
@@ -131,7 +179,6 @@ def _build_overlay_pieces(connection: Connection, content_id: int) -> None:
         {"vertices": OVERLAY_VERTICES},
     )
     connection.execute(sql.SQL("CREATE INDEX ON {name} USING gist (geom)").format(name=name))
-    partitions.attach(connection, "overlay_piece", content_id, primary_key="content_id fid piece")
 
 
 def _rebuild_overlay_pieces(connection: Connection, content_id: int) -> None:
@@ -153,21 +200,20 @@ def _build_tile_pieces(drawing: Drawing) -> None:
     connection, content_id = drawing.connection, drawing.content_id
     name = partitions.create(connection, "tile_piece", content_id)
     draw_content(drawing)
-    connection.execute(sql.SQL("CREATE INDEX ON {name} (base_zoom, x, y)").format(name=name))
+    _index_tile_pieces(connection, name)
     partitions.attach(connection, "tile_piece", content_id)
+
+
+def _index_tile_pieces(connection: Connection, name: sql.Identifier) -> None:
+    for statement in ("CREATE INDEX ON {name} (base_zoom, x, y)", "ANALYZE {name}"):
+        connection.execute(sql.SQL(statement).format(name=name))
 
 
 def _expressions(layer: Layer) -> dict[str, sql.Composable]:
     return {
         "properties": _json_object(layer.tile_attributes),
-        "class_properties": _json_object(_class_attributes(layer)),
+        "class_properties": _json_object(look_attributes(layer)),
     }
-
-
-def _class_attributes(layer: Layer) -> tuple[str, ...]:
-    """Tile attributes that have a code list: what the style of small polygons depends on."""
-    coded = {attribute.name for attribute in layer.attributes if attribute.codes}
-    return tuple(name for name in layer.tile_attributes if name in coded)
 
 
 def _json_object(names: tuple[str, ...]) -> sql.Composable:

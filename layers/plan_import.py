@@ -12,10 +12,10 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,7 @@ from layers.import_issues import Issue, load_issues
 from layers.import_job import (
     CHUNKS_FILE,
     ISSUES_FILE,
+    PIECES_PIPE,
     PROGRESS_FILE,
     ROWS_PIPE,
     ImportJob,
@@ -65,6 +66,7 @@ from layers.incremental import (
     write_known,
 )
 from layers.own_folder import own_folder
+from layers.pieces import load_tile_pieces, prepare_overlay_pieces
 from layers.row_loading import RowLoader
 from layers.sandbox import Sandbox
 from layers.source_rows import copy_chunks
@@ -211,7 +213,13 @@ class _Import:
                 else contents.create_delta(connection, base.from_id)
             )
             try:
-                job = replace(self.template, job_dir=job_dir, content_id=content_id)
+                job = replace(
+                    self.template,
+                    job_dir=job_dir,
+                    content_id=content_id,
+                    # What no other connection sees yet is drawn when it is published.
+                    draw=base is None and is_free(connection),
+                )
                 if base is not None:
                     write_known(connection, base, job_dir, changes_only=job.changes_only)
                     job = replace(
@@ -231,14 +239,24 @@ class _Import:
 
     def _read_and_store(self, job: ImportJob, base: Base | None) -> ImportReport:
         watch = _progress_watch(job.job_dir, self.progress)
-        with RowLoader(self.connection, job.content_id, job.job_dir / ROWS_PIPE) as loader:
+        with ExitStack() as stack:
+            rows_pipe = RowLoader(self.connection, job.content_id, job.job_dir / ROWS_PIPE)
+            loaders = [stack.enter_context(rows_pipe)]
+            if job.draw:
+                other = stack.enter_context(beside(self.connection))
+                pieces_pipe = job.job_dir / PIECES_PIPE
+                loader = RowLoader(other, job.content_id, pieces_pipe, load_tile_pieces)
+                loaders.append(stack.enter_context(loader))
 
             def look() -> None:
-                loader.look()
+                for loader in loaders:
+                    loader.look()
                 watch()
 
             result = self.sandbox.run(read_into_files, job, deadline_s=self.deadline_s, watch=look)
-            loader.finish(result.accepted - result.unchanged)
+            rows_pipe.finish(result.accepted - result.unchanged)
+            for loader in loaders[1:]:
+                loader.finish(None)
         issues = load_issues(job.job_dir / ISSUES_FILE)
         report = replace(
             report_of(self.plan, job.layer, job.path, result, issues), settings=self.settings
@@ -253,8 +271,8 @@ class _Import:
             contents.drop_content(self.connection, job.content_id)
             return report
         self.progress("store", _READING_SHARE)
-        with _copied_beside(self.connection, job.job_dir / CHUNKS_FILE) as copied:
-            return self._store(job, base, report, result, issues, copied)
+        with _beside(self.connection, job, result) as meanwhile:
+            return self._store(job, base, report, result, issues, meanwhile)
 
     def _store(
         self,
@@ -263,7 +281,7 @@ class _Import:
         report: ImportReport,
         result: ReadResult,
         issues: list[Issue],
-        copied: Callable[[], None],
+        meanwhile: "_Meanwhile",
     ) -> ImportReport:
         """Everything or nothing: one transaction; the rows are in a content nobody sees yet."""
         connection, content_id = self.connection, job.content_id
@@ -285,7 +303,7 @@ class _Import:
                     if says_the_same(base, same):
                         return self._same(edition_id, job, base, same)
             self.progress("index", _INDEX_SHARE)
-            report, found = self._finish(job, base, gone, report, result)
+            report, found = self._finish(job, base, gone, report, result, meanwhile.pieces)
             report = replace(report, edition=edition_id)
             _copy_issues(connection, content_id, [*issues, *found])
             report = _keep_findings(connection, report, result if base is None else None)
@@ -294,7 +312,7 @@ class _Import:
             )
             if self.witness is not None:
                 self.witness.record(report)
-            copied()
+            meanwhile.copied()
         return report
 
     def _basis(self, job: ImportJob, base: Base | None) -> Basis:
@@ -310,6 +328,7 @@ class _Import:
         gone: npt.NDArray[np.int64] | None,
         report: ImportReport,
         result: ReadResult,
+        pieces: Callable[[], list[dict[str, Any]]] | None,
     ) -> tuple[ImportReport, list[Issue]]:
         """Attach the rows and hold the content against the one in force."""
         connection, content_id = self.connection, job.content_id
@@ -325,6 +344,7 @@ class _Import:
             coverage=shapely.Polygon() if area is None and base is not None else area,
             source=report.to_json()["source"],
             blocking_issues=report.blocking,
+            pieces=pieces,
         )
         self.progress("compare", _COMPARE_SHARE)
         found = self._compared(job, base, content_id, report)
@@ -385,18 +405,38 @@ class _Import:
         return without_boxes(area, result.refused_boxes, accuracy_m=accuracy_m)
 
 
-@contextmanager
-def _copied_beside(connection: Connection, file: Path) -> Iterator[Callable[[], None]]:
-    """Source rows go in on a connection of their own meanwhile, where the content is there for it.
+@dataclass(frozen=True, slots=True)
+class _Meanwhile:
+    """What other connections do while the rows are indexed; each call waits for its end."""
 
-    Gives what waits for them. They belong to the content and go with it if the rest fails.
+    copied: Callable[[], None]
+    """The source rows are in."""
+    pieces: Callable[[], list[dict[str, Any]]] | None
+    """The tables of pieces are there; gives their grids. None where nothing was drawn yet."""
+
+
+@contextmanager
+def _beside(connection: Connection, job: ImportJob, result: ReadResult) -> Iterator[_Meanwhile]:
+    """Work on connections of their own meanwhile, where the content is there for them.
+
+    What they write belongs to the content and goes with it if the rest fails.
     """
+    file = job.job_dir / CHUNKS_FILE
     if not is_free(connection):
-        yield lambda: copy_chunks(connection, file)
+        yield _Meanwhile(lambda: copy_chunks(connection, file), None)
         return
-    with beside(connection) as other, ThreadPoolExecutor(1) as pool:
-        copied = pool.submit(copy_chunks, other, file)
-        yield copied.result
+    with beside(connection) as one, beside(connection) as other, ThreadPoolExecutor(2) as pool:
+        copied = pool.submit(copy_chunks, one, file)
+        if not job.draw:
+            yield _Meanwhile(copied.result, None)
+            return
+        overlay = pool.submit(prepare_overlay_pieces, other, job.content_id)
+
+        def pieces() -> list[dict[str, Any]]:
+            overlay.result()
+            return result.grids
+
+        yield _Meanwhile(copied.result, pieces)
 
 
 def _keep_findings(

@@ -1,4 +1,4 @@
-"""Streams a file through the checks: one thread reads and checks, another encodes and writes.
+"""Streams a file through the checks: one thread reads and checks, others encode and draw.
 
 Runs in a child of ``layers.sandbox``. Where the digests of a base are at hand, a row that the base
 holds as it is passes by its digest: it is neither decoded nor checked nor loaded. Rows that had
@@ -9,7 +9,7 @@ import json
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -30,6 +30,7 @@ from layers.import_crs import CrsWitness
 from layers.import_issues import IssueLog
 from layers.import_job import (
     CHUNKS_FILE,
+    PIECES_PIPE,
     PROGRESS_FILE,
     ROWS_PIPE,
     ImportJob,
@@ -38,6 +39,7 @@ from layers.import_job import (
 )
 from layers.known_rows import KnownRows, NumberedIssues, joined
 from layers.readers import Batch, Source, stream
+from layers.row_drawing import RowDrawer
 from layers.source_rows import ChunkFile, row_digests
 from layers.text import Text
 
@@ -93,21 +95,31 @@ class RowReader:
         self.known = KnownRows(job, plan, self.ids) if job.first_fid is not None else None
 
     def read_all(self) -> None:
-        """Read to the end; the row stream is whole only when nothing was raised."""
+        """Read to the end; the streams are whole only when nothing was raised."""
         folder = self.job.job_dir
-        chunks = ChunkFile(folder / CHUNKS_FILE, self.job.content_id, self.crs.code)
-        with RowFile(folder / ROWS_PIPE) as rows, closing(chunks), ThreadPoolExecutor(1) as writer:
+        with ExitStack() as stack:
+            rows = stack.enter_context(RowFile(folder / ROWS_PIPE))
+            chunks = ChunkFile(folder / CHUNKS_FILE, self.job.content_id, self.crs.code)
+            stack.enter_context(closing(chunks))
+            drawer = None
+            if self.job.draw:
+                drawer = stack.enter_context(RowDrawer(self.job.layer, folder / PIECES_PIPE))
+            writing, drawing = (stack.enter_context(ThreadPoolExecutor(1)) for _ in range(2))
             waiting: deque[Future[None]] = deque()
             for batch in self._batches():
                 found = self._check(batch)
-                if len(waiting) >= _QUEUED:
+                while len(waiting) >= 2 * _QUEUED:
                     waiting.popleft().result()
-                waiting.append(writer.submit(self._write, found, rows, chunks))
+                waiting.append(writing.submit(self._write, found, rows, chunks))
+                if drawer is not None and len(found.kept):
+                    waiting.append(drawing.submit(_draw, found, drawer))
                 self._report_progress()
             for written in waiting:
                 written.result()
             self.issues.extend(self.declared.issues())
             self._refuse_if_all_outside()
+        if drawer is not None:
+            self.result.grids = drawer.grids
         self.result.content_sha256 = rows.fingerprint.hexdigest()
         self.witness.speak(self.issues)
         if self.unions:
@@ -328,6 +340,16 @@ class RowReader:
         total = self.source.feature_count
         fresh.write_text(json.dumps({"read": self.result.read, "total": total}), "ascii")
         fresh.replace(path)
+
+
+def _draw(found: _Checked, drawer: RowDrawer) -> None:
+    """Fids are the numbers of rows: only contents without a base are drawn while they are read."""
+    kept = found.kept
+    attributes = found.attributes
+    if len(kept) < len(found.ids):
+        places = kept.tolist()
+        attributes = {n: [values[i] for i in places] for n, values in attributes.items()}
+    drawer.add(found.numbers[kept], attributes, found.checked.stored[kept])
 
 
 def _numbers(batch: Batch) -> npt.NDArray[np.int64]:

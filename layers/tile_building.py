@@ -6,6 +6,7 @@ in a mosaic meanwhile and follow at the end. ``layers.tile_changes`` says which 
 of a content that stands on another one or was changed row by row.
 """
 
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -74,10 +75,15 @@ class LowZoom:
 class TileBuilder:
     """Takes features batch by batch and writes their pieces."""
 
-    def __init__(self, layer: Layer, extent: Box | None, write: Write) -> None:
-        """Prepare for the features of a layer; ``extent`` is lon/lat and holds all of them."""
+    def __init__(
+        self, layer: Layer, extent: Box | None, write: Write, *, growing: bool = False
+    ) -> None:
+        """Prepare for the features of a layer; ``extent`` is lon/lat and holds all of them.
+
+        Where nobody knows it yet the mosaics are ``growing`` with the features.
+        """
         self.dimension = DIMENSION[layer.geometry]
-        self.write = write
+        self.write, self.growing = write, growing
         self.classes: dict[bytes, int] = {}
         """Looks of small polygons, numbered from 1 as the cells of the mosaics are."""
         self.first_fids: list[int] = []
@@ -102,6 +108,8 @@ class TileBuilder:
     def add_low(self, drawn: Drawn, looks: Sequence[bytes]) -> None:
         """Cut some features for the base zooms that generalise."""
         if self.dimension == 2:
+            if self.growing and len(drawn):
+                self._make_room(drawn)
             self._add_polygons(drawn, looks)
             return
         generalise = _straight_lines if self.dimension == 1 else _sparse_points
@@ -120,6 +128,38 @@ class TileBuilder:
             finer = low.mosaic
             for patches in self._patches(low):
                 self.write(encode(patches, by_feature=False))
+
+    def grids(self) -> list[dict[str, Any]]:
+        """The mosaics as ``library.mosaic_grid`` keeps them.
+
+        To be asked before ``finish``, in which the coarse one takes cells from the fine one.
+        """
+        looks = [
+            [text.decode(), fid] for text, fid in zip(self.classes, self.first_fids, strict=True)
+        ]
+        return [
+            {
+                "base_zoom": low.base_zoom,
+                "west": low.mosaic.west,
+                "north": low.mosaic.north,
+                "cell_m": low.mosaic.cell_m,
+                "height": low.mosaic.cells.shape[0],
+                "width": low.mosaic.cells.shape[1],
+                "classes": looks,
+                "cells": zlib.compress(low.mosaic.cells.astype("<u2").tobytes(), 1),
+            }
+            for low in self.low
+            if low.mosaic is not None
+        ]
+
+    def _make_room(self, drawn: Drawn) -> None:
+        west, south = drawn.bounds[:, :2].min(axis=0).tolist()
+        east, north = drawn.bounds[:, 2:].max(axis=0).tolist()
+        extent = (west, south, east, north)
+        for low in self.low:
+            if low.mosaic is None:
+                low.mosaic = Mosaic(extent, low.pixel_m)
+            low.mosaic.make_room(extent)
 
     def _add_polygons(self, drawn: Drawn, looks: Sequence[bytes]) -> None:
         """Large ones one by one on the grid; each small one goes into the finest mosaic."""
@@ -167,6 +207,12 @@ class TileBuilder:
                 patches.geometries,
             )
             yield cut(drawn, low.base_zoom, self.dimension)
+
+
+def look_attributes(layer: Layer) -> tuple[str, ...]:
+    """Tile attributes that have a code list: what the style of small polygons depends on."""
+    coded = {attribute.name for attribute in layer.attributes if attribute.codes}
+    return tuple(name for name in layer.tile_attributes if name in coded)
 
 
 def _straight_lines(drawn: Drawn, _looks: Sequence[bytes], low: LowZoom) -> Drawn:

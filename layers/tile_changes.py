@@ -79,7 +79,7 @@ def draw_content(drawing: Drawing) -> None:
     builder = _builder(drawing)
     if drawing.base_id is None:
         draw(drawing.connection, drawing.own_rows, drawing.expressions, builder.add, drawing.reader)
-        _save_grids(drawing, builder)
+        save_grids(drawing.connection, drawing.content_id, builder.grids())
         builder.finish()
         return
     draw(drawing.connection, drawing.own_rows, drawing.expressions, builder.add_high)
@@ -101,7 +101,7 @@ def draw_touched(drawing: Drawing) -> None:
     draw(connection, drawing.touched_rows, drawing.expressions, builder.add_high)
     if drawing.base_id is None and builder.dimension != 1:
         draw(connection, drawing.own_rows, drawing.expressions, builder.add_low)
-        _save_grids(drawing, builder)
+        save_grids(connection, drawing.content_id, builder.grids())
         builder.finish()
     else:
         _draw_low(drawing, builder, drawing.touched_rows)
@@ -147,29 +147,11 @@ def _draw_on_grids(drawing: Drawing, builder: TileBuilder) -> None:
             _fill_from_base(drawing, builder, low, low.mosaic, mask)
 
 
-def _save_grids(drawing: Drawing, builder: TileBuilder) -> None:
-    """Keep the grids as they are before the coarse one takes cells from the fine one."""
-    looks = [
-        [text.decode(), fid] for text, fid in zip(builder.classes, builder.first_fids, strict=True)
-    ]
-    for low in builder.low:
-        if low.mosaic is None:
-            continue
-        height, width = low.mosaic.cells.shape
-        drawing.connection.execute(
-            _SQL["save_grid"],
-            {
-                "content_id": drawing.content_id,
-                "base_zoom": low.base_zoom,
-                "west": low.mosaic.west,
-                "north": low.mosaic.north,
-                "cell_m": low.mosaic.cell_m,
-                "height": height,
-                "width": width,
-                "classes": Jsonb(looks),
-                "cells": zlib.compress(low.mosaic.cells.astype("<u2").tobytes(), 1),
-            },
-        )
+def save_grids(connection: Connection, content_id: int, grids: Sequence[Mapping[str, Any]]) -> None:
+    """Keep the grids of a content (``TileBuilder.grids``) for the deltas that will stand on it."""
+    for grid in grids:
+        values = {**grid, "classes": Jsonb(grid["classes"]), "content_id": content_id}
+        connection.execute(_SQL["save_grid"], values)
 
 
 def _take_grids(drawing: Drawing, builder: TileBuilder) -> None:

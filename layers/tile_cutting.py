@@ -16,6 +16,7 @@ import shapely
 
 from layers.area import SEMI_MAJOR_M
 from layers.crs import WEB_MERCATOR_SRID, GeometryArray
+from layers.ewkb import to_ewkb
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -90,9 +91,8 @@ class Pieces:
 
 
 def _ewkb(geometries: GeometryArray) -> npt.NDArray[np.object_]:
-    stamped = shapely.set_srid(geometries, WEB_MERCATOR_SRID)
-    encoded: Any = shapely.to_wkb(stamped, include_srid=True, byte_order=1)
-    result: npt.NDArray[np.object_] = encoded
+    result = np.empty(len(geometries), dtype=object)
+    result[:] = to_ewkb(geometries, WEB_MERCATOR_SRID)
     return result
 
 
