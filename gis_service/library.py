@@ -18,6 +18,7 @@ from layers.features import library_version
 from layers.sandbox import Sandbox
 from layers.text import Text
 from planning_rules.rule_set import RuleSet
+from tiles.raster_tile import MapPainter
 from tiles.tile_store import TileStore
 
 _SQL: Final = statements("layers", "editions.sql")
@@ -72,6 +73,8 @@ class Library:
     keepers: Mapping[str, Text] = field(default_factory=dict)
     """Layers that are not open, whoever may read them, with the authority that keeps each."""
     tiles: TileStore = field(default_factory=TileStore)
+    painter: MapPainter | None = None
+    """What draws maps as pictures; None in processes that show none."""
     _picture: tuple[float, InForce] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 

@@ -13,7 +13,7 @@ from typing import Literal
 from gis_service.library import InForce, LayerInForce, Library
 from gis_service.tile_makers import TileMakers
 from layers.catalog import Layer
-from tiles.map_style import style_digest
+from layers.errors import Unavailable
 from tiles.matrix_set import (
     MatrixSet,
     Tile,
@@ -71,7 +71,9 @@ class MapTiles:
     @cached_property
     def painter(self) -> MapPainter:
         """What draws pictures."""
-        return MapPainter(self._library.catalog)
+        if self._library.painter is None:
+            raise Unavailable("This process draws no maps.", "该进程不绘制地图。")
+        return self._library.painter
 
     def matrix_set(self, set_id: str) -> MatrixSet:
         """The grid of that id, or ``NotFound``."""
@@ -80,7 +82,7 @@ class MapTiles:
     async def fetch(self, asked: TileAsked, picture: InForce) -> StoredTile:
         """The tile; ``NotFound`` outside the grid, ``EMPTY`` where no layer reaches."""
         tile_bounds(asked.matrix_set, *asked.tile)
-        contents = drawn_contents(asked, picture)
+        contents = self._contents(asked, picture)
         if not contents and asked.product is None:
             return EMPTY
         numbers = tuple(content.content_id for content in contents)
@@ -96,11 +98,22 @@ class MapTiles:
 
         return await self.makers.fetch(key, make, gzipped=asked.form.gzipped, kept=not is_draft)
 
+    def _contents(self, asked: TileAsked, picture: InForce) -> tuple[LayerInForce, ...]:
+        if asked.form is MVT:
+            return drawn_contents(asked, picture)
+        # All of the product's: neighbours are drawn together, and a label reaches far.
+        layers = self.painter.products.product(asked.name, asked.language).layers
+        held = tuple(picture.layers[one] for one in layers if one in picture.layers)
+        if asked.product is None and not any(
+            _reaches(one, asked.matrix_set, asked.tile, margin=1.0) for one in held
+        ):
+            return ()
+        return held
+
     def _look(self, asked: TileAsked) -> str:
         if asked.form is MVT:
             return ""
-        ids = [layer.id for layer in asked.layers]
-        return f"{asked.name}-{style_digest(self._library.catalog, ids, asked.language)[:16]}"
+        return f"{asked.name}-{self.painter.digest(asked.name, asked.language)[:16]}"
 
     def _vector(
         self, flight: Flight, asked: TileAsked, contents: tuple[LayerInForce, ...]
@@ -135,12 +148,14 @@ def drawn_contents(asked: TileAsked, picture: InForce) -> tuple[LayerInForce, ..
     return tuple(one for one in held if _reaches(one, asked.matrix_set, asked.tile))
 
 
-def _reaches(content: LayerInForce, matrix_set: MatrixSet, tile: Tile) -> bool:
-    """Whether the layer's extent meets the tile or its buffer of 1/64."""
+def _reaches(
+    content: LayerInForce, matrix_set: MatrixSet, tile: Tile, margin: float = 1 / 32
+) -> bool:
+    """Whether the layer's extent meets the tile or a margin around it, in sides of the tile."""
     if content.extent is None:
         return False
     west, south, east, north = lonlat_bounds(matrix_set, tile)
-    wide, high = (east - west) / 32, (north - south) / 32
+    wide, high = (east - west) * margin, (north - south) * margin
     left, bottom, right, top = content.extent
     return (
         left <= east + wide and right >= west - wide

@@ -41,5 +41,6 @@ def _warm_up(app: Starlette, address: str) -> None:
     try:
         app.state.library.sandbox.warm_up()
         app.state.ogc.warm_up(address)
+        app.state.map_tiles.painter.warm_up()
     except Exception as error:  # a stop in these seconds; or the first request meets the fault
         _log.info("not warmed up: %s", error)

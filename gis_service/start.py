@@ -55,6 +55,11 @@ def library(settings: Settings, dsn: str, *, access: Access | None = None) -> It
     from gis_service.signing import load_keys
     from layers.sandbox import Sandbox
     from planning_rules.rule_set import load_rule_set
+    from tiles.base_map import Products, load_base_maps
+    from tiles.imagery import load_rasters
+    from tiles.map_drawing import Address
+    from tiles.map_style import check_styles
+    from tiles.raster_tile import MapPainter
 
     config = load_service_config(settings.config_dir)
     reads = access or settings.reads
@@ -67,9 +72,21 @@ def library(settings: Settings, dsn: str, *, access: Access | None = None) -> It
         statement_timeout_ms=int(config.limits.statement_deadline_s * 1000),
         access=reads,
     )
-    with pool, Sandbox(workers=settings.check_processes) as sandbox:
+    check_styles(known)
+    products = Products(known.up_to(reads), load_base_maps(settings.config_dir, known))
+    rasters = load_rasters(settings.config_dir, settings.data_dir)
+    timeout_ms = int(config.limits.statement_deadline_s * 1000)
+    with (
+        pool,
+        Sandbox(workers=settings.check_processes) as sandbox,
+        Sandbox(workers=settings.map_processes, keeps_network=True) as drawing,
+    ):
         keys = load_keys(settings.data_dir / "signing-keys", settings.signing_key_file)
-        yield Library(settings, config, known.up_to(reads), rule_set, pool, sandbox, keys, keepers)
+        painter = MapPainter(products, Address(dsn, reads, timeout_ms), drawing, rasters)
+        yield Library(
+            settings, config, known.up_to(reads), rule_set, pool, sandbox, keys, keepers,
+            painter=painter,
+        )  # fmt: skip
 
 
 def is_empty(dsn: str) -> bool:

@@ -61,7 +61,8 @@ class Sandbox:
     """A pool of warm children; ``run`` may be called from many threads.
 
     ``max_tasks`` recycles a child after that many tasks (1 for imports, whose memory grows).
-    ``memory_bytes`` bounds the address space of each child.
+    ``memory_bytes`` bounds the address space of each child. ``keeps_network`` is for children that
+    work on our own data and talk to the database; files of others are not for them.
     """
 
     def __init__(
@@ -71,10 +72,11 @@ class Sandbox:
         max_tasks: int = 500,
         memory_bytes: int = DEFAULT_MEMORY_BYTES,
         file_bytes: int = DEFAULT_FILE_BYTES,
+        keeps_network: bool = False,
     ) -> None:
         """Start nothing yet; the first ``run`` (or ``warm_up``) starts the children."""
         self._new_pool: Callable[[], Any] = partial(
-            _make_pool, workers, max_tasks, memory_bytes, file_bytes
+            _make_pool, workers, max_tasks, memory_bytes, file_bytes, keeps_network
         )
         self._pool = self._new_pool()
         self._replacing = threading.Lock()
@@ -187,7 +189,9 @@ class Sandbox:
         self.close()
 
 
-def _make_pool(workers: int, max_tasks: int, memory_bytes: int, file_bytes: int) -> Any:
+def _make_pool(
+    workers: int, max_tasks: int, memory_bytes: int, file_bytes: int, keeps_network: bool
+) -> Any:
     # The fork server begins with the current folder on its path: modules that lie beside the
     # files of a department would be run as ours.
     os.environ["PYTHONSAFEPATH"] = "1"
@@ -197,7 +201,13 @@ def _make_pool(workers: int, max_tasks: int, memory_bytes: int, file_bytes: int)
         max_workers=workers,
         max_tasks=max_tasks,
         initializer=_enter_sandbox,
-        initargs=(os.getpid(), memory_bytes, file_bytes, _gdal_environment()),
+        initargs=(
+            os.getpid(),
+            memory_bytes,
+            file_bytes,
+            _gdal_environment(),
+            keeps_network,
+        ),
         context=context,
     )
 
@@ -252,11 +262,16 @@ def _gdal_environment() -> dict[str, str]:
 
 
 def _enter_sandbox(
-    parent: int, memory_bytes: int, file_bytes: int, environment: dict[str, str]
+    parent: int,
+    memory_bytes: int,
+    file_bytes: int,
+    environment: dict[str, str],
+    keeps_network: bool,
 ) -> None:
     """Make this process a sandbox; runs in each child before it takes work."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _leave_network()
+    if not keeps_network:
+        _leave_network()
     # After the change of namespace, which may change credentials and thereby clears the signal.
     _die_with_parent(parent)
     os.environ.update(environment)

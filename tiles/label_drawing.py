@@ -94,5 +94,5 @@ def _faces(mapnik: Any) -> str:
     if file is not None and face not in known:
         mapnik.FontEngine.register_font(str(file))
         known = set(mapnik.FontEngine.face_names())
-    faces = [one for one in (face, _OTHER_FACE) if one in known]
+    faces = [one for one in (face, _OTHER_FACE) if one and one in known]
     return "".join(f"<Font face-name={quoteattr(one)}/>" for one in faces)

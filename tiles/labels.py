@@ -209,10 +209,10 @@ def _in_the_way(labels: Sequence[Label]) -> tuple[npt.NDArray[np.int64], npt.NDA
     """Pairs of labels of which only one can be there."""
     middle = np.array([[label.x, label.y] for label in labels])
     half = np.array([[label.width / 2, label.height / 2] for label in labels])
-    boxes = shapely.box(*(middle - half).T, *(middle + half).T)
+    boxes: Any = shapely.box(*(middle - half).T, *(middle + half).T)
     first, second = shapely.STRtree(boxes).query(boxes, predicate="intersects")
     texts = np.unique([label.text for label in labels], return_inverse=True)[1]
-    around = shapely.box(*(middle - APART_PX / 2).T, *(middle + APART_PX / 2).T)
+    around: Any = shapely.box(*(middle - APART_PX / 2).T, *(middle + APART_PX / 2).T)
     near, far = shapely.STRtree(around).query(around, predicate="intersects")
     alike = texts[near] == texts[far]
     one = np.concatenate((first, near[alike]))

@@ -9,11 +9,10 @@ CRS. Labels come last, over the whole (``tiles.labels``).
 import os
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any, Final
 
 import numpy as np
@@ -26,6 +25,7 @@ from layers.crs import WEB_MERCATOR_SRID
 from layers.database import READING, Access, Connection, connect, statements
 from layers.errors import GaveUp
 from layers.features import content_parts
+from layers.own_folder import own_folder
 from tiles.label_drawing import draw_labels
 from tiles.labels import chosen_labels
 from tiles.map_frame import MapFrame, Share
@@ -82,7 +82,8 @@ class _Painter:
         )
         self.mapnik = load_mapnik()
         self.address = address
-        self.hatch_folder = Path(mkdtemp(prefix="gis-map-"))
+        self._held = ExitStack()
+        self.hatch_folder: Path = self._held.enter_context(own_folder("gis-map-"))
         known = conninfo_to_dict(address.dsn)
         self.database = {
             theirs: str(known[ours])

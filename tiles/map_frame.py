@@ -8,13 +8,13 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import shapely
 
-from layers.crs import WEB_MERCATOR_SRID, Crs, from_storage, to_storage
+from layers.crs import WEB_MERCATOR_SRID, Crs, GeometryArray, from_storage, to_storage
 from layers.tile_cutting import WORLD_M, to_mercator
 from tiles.matrix_set import Box
 
@@ -60,7 +60,7 @@ class MapFrame:
         """Places in the frame's CRS (x, y) as metres of EPSG:3857; NaN beyond its edges."""
         if self.crs.srid == WEB_MERCATOR_SRID:
             return points
-        stored = to_storage(shapely.points(points), self.crs)
+        stored = to_storage(_points(points), self.crs)
         moved = to_mercator(stored)
         x: FloatArray = np.column_stack((shapely.get_x(moved), shapely.get_y(moved)))
         return x
@@ -72,7 +72,7 @@ class MapFrame:
         radius = WORLD_M / 2 / math.pi
         lon = np.degrees(points[:, 0] / radius)
         lat = np.degrees(np.arctan(np.sinh(points[:, 1] / radius)))
-        moved = from_storage(shapely.points(np.column_stack((lon, lat))), self.crs)
+        moved = from_storage(_points(np.column_stack((lon, lat))), self.crs)
         x: FloatArray = np.column_stack((shapely.get_x(moved), shapely.get_y(moved)))
         return x
 
@@ -175,6 +175,12 @@ class Share:
     right: int
     bottom: int
     mask: npt.NDArray[np.bool_] | None
+
+
+def _points(places: FloatArray) -> GeometryArray:
+    made: Any = shapely.points(places)
+    found: GeometryArray = made
+    return found
 
 
 def _runs(places: FloatArray, count: int) -> Iterator[tuple[int, int, int]]:

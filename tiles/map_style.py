@@ -34,7 +34,15 @@ from tiles.expression import OPERATORS
 from tiles.sprite import hatch_of, hatches, sprite
 from tiles.style_subset import PROPERTIES, check_fragment, check_style_layer, fault_of
 
-__all__ = ["OPERATORS", "PROPERTIES", "map_style", "sprite", "style_digest"]
+__all__ = [
+    "OPERATORS",
+    "PROPERTIES",
+    "check_styles",
+    "drawn_fragment",
+    "map_style",
+    "sprite",
+    "style_digest",
+]
 
 BACKGROUND: Final = "#E4EBF0"
 UNKNOWN_CODE: Final = "#CFCFCF"
@@ -83,6 +91,12 @@ def map_style(
     return style
 
 
+def check_styles(catalog: Catalog) -> None:
+    """Refuse a catalogue with a look outside the subset (``BadConfiguration``), at start."""
+    for language in ("zh", "en"):
+        map_style(catalog, "", language=language)
+
+
 def style_digest(
     catalog: Catalog, layers: Iterable[str] | None = None, language: str = "zh"
 ) -> str:
@@ -112,30 +126,41 @@ def _drawn(
     """The layer's style layers, each with what it is sorted by: symbol or not, draw order."""
     seen: dict[str, int] = {}
     for fragment in layer.style:
-        check_fragment(layer, fragment)
+        style_layer = drawn_fragment(catalog, layer, fragment, language)
         kind = fragment["type"]
         seen[kind] = seen.get(kind, 0) + 1
         number = f"-{seen[kind]}" if seen[kind] > 1 else ""
-        paint = dict(_SYMBOL_PAINT) if kind == "symbol" else {}
-        layout: dict[str, Any] = dict(_SYMBOL_LAYOUT) if kind == "symbol" else {}
-        for key, value in fragment.get("paint", {}).items():
-            paint[key] = _expand(catalog, layer, value, language)
-        for key, value in fragment.get("layout", {}).items():
-            layout[key] = _expand(catalog, layer, value, language)
+        style_layer["id"] = f"{layer.id}-{kind}{number}"
+        style_layer["metadata"]["gis:plan"] = plan.id
         if hidden:
-            layout["visibility"] = "none"
-        style_layer: dict[str, Any] = {
-            "id": f"{layer.id}-{kind}{number}",
-            "type": kind,
-            "source": layer.id,
-            "source-layer": layer.id,
-            "metadata": {"gis:layer": layer.id, "gis:plan": plan.id},
-            **{key: fragment[key] for key in ("minzoom", "maxzoom", "filter") if key in fragment},
-            **({"layout": layout} if layout else {}),
-            "paint": paint,
-        }
-        check_style_layer(layer, style_layer)
+            style_layer.setdefault("layout", {})["visibility"] = "none"
         yield kind == "symbol", fragment.get("draw_order", layer.draw_order), style_layer
+
+
+def drawn_fragment(
+    catalog: Catalog, layer: Layer, fragment: dict[str, Any], language: str
+) -> dict[str, Any]:
+    """One fragment as a style layer of MapLibre's; ``BadConfiguration`` outside the subset."""
+    check_fragment(layer, fragment)
+    kind = fragment["type"]
+    paint = dict(_SYMBOL_PAINT) if kind == "symbol" else {}
+    layout: dict[str, Any] = dict(_SYMBOL_LAYOUT) if kind == "symbol" else {}
+    for key, value in fragment.get("paint", {}).items():
+        paint[key] = _expand(catalog, layer, value, language)
+    for key, value in fragment.get("layout", {}).items():
+        layout[key] = _expand(catalog, layer, value, language)
+    style_layer: dict[str, Any] = {
+        "id": f"{layer.id}-{kind}",
+        "type": kind,
+        "source": layer.id,
+        "source-layer": layer.id,
+        "metadata": {"gis:layer": layer.id},
+        **{key: fragment[key] for key in ("minzoom", "maxzoom", "filter") if key in fragment},
+        **({"layout": layout} if layout else {}),
+        "paint": paint,
+    }
+    check_style_layer(layer, style_layer)
+    return style_layer
 
 
 def _expand(catalog: Catalog, layer: Layer, value: Any, language: str) -> Any:
