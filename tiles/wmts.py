@@ -71,8 +71,8 @@ def _document(service: WmtsService, flavour: Flavour) -> Iterator[str]:
     yield f"<ows:Abstract>{escape(service.abstract)}</ows:Abstract>"
     words = "".join(f"<ows:Keyword>{escape(word)}</ows:Keyword>" for word in service.keywords)
     yield f"<ows:Keywords>{words}</ows:Keywords>"
-    yield f"<ows:ServiceType{'' if flavour == '96dpi' else _CODE_SPACE}>"
-    yield f"{'wmts' if flavour == '96dpi' else 'OGC WMTS'}</ows:ServiceType>"
+    kind = "wmts" if flavour == "96dpi" else "OGC WMTS"
+    yield f"<ows:ServiceType>{kind}</ows:ServiceType>"
     yield "<ows:ServiceTypeVersion>1.0.0</ows:ServiceTypeVersion>"
     yield "<ows:Fees>none</ows:Fees><ows:AccessConstraints>none</ows:AccessConstraints>"
     yield "</ows:ServiceIdentification>"
@@ -86,9 +86,6 @@ def _document(service: WmtsService, flavour: Flavour) -> Iterator[str]:
     if service.restful:
         yield f"<ServiceMetadataURL xlink:href={quoteattr(service.restful)}/>"
     yield "</Capabilities>"
-
-
-_CODE_SPACE: Final = ' codeSpace="OGC"'
 
 
 def _operations(service: WmtsService) -> Iterator[str]:
