@@ -92,6 +92,10 @@ class Tianditu(_Model):
     """Whether a tile needs a ``tk`` of ours; otherwise any, or none, will do."""
     outside: Literal["not-found", "transparent"] = "not-found"
     """What a tile outside the grid is."""
+    unit_layer: str = "county"
+    """The layer of administrative units; its features' ids are their codes."""
+    name_layers: tuple[str, ...] = ()
+    """Layers whose names are found, beside the units."""
     max_age_s: int = 432_000
     """How long tiles of the base map may be held without asking again (tianditu: five days)."""
 
