@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
 from gis_service.auth import KeyGate, KeyRing
 from gis_service.library import Library
+from gis_service.gazetteer import Gazetteer
 from gis_service.map_tiles import MapTiles
 from gis_service.ogc import OgcFrame
 from gis_service.pictures import Pictures
@@ -26,6 +27,8 @@ from gis_service.routes import (
     maps,
     pages,
     ogc_tiles,
+    pages,
+    place_search,
     quality,
     records,
     rules,
@@ -57,6 +60,7 @@ def create_app(library: Library, lifespan: Lifespan[Starlette] | None = None) ->
             *tiles.ROUTES,
             *quality.ROUTES,
             *tianditu.ROUTES,
+            *place_search.ROUTES,
             *ogc_tiles.ROUTES,
             *quality.ROUTES,
             *editions.ROUTES,
@@ -83,6 +87,7 @@ def create_app(library: Library, lifespan: Lifespan[Starlette] | None = None) ->
     )
     app.state.library = library
     app.state.pictures = Pictures(library)
+    app.state.gazetteer = Gazetteer(library)
     app.state.map_tiles = MapTiles(library)
     app.state.diffs = editions.DiffStore()
     app.state.ogc = OgcFrame(library)
