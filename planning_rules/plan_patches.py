@@ -21,7 +21,7 @@ from planning_rules.overlay import GeometryArray, union
 from planning_rules.patch import rounded
 from planning_rules.plan_matrix import PlanRelation
 from planning_rules.rule_set import ResolvedTolerance
-from planning_rules.width import close_gaps, narrower_than, width_m
+from planning_rules.width import close_gaps, narrower_than, shrinking_width_m
 
 PlanPatchKind = Literal["conflict", "conditional", "undetermined", "accuracy-difference", "sliver"]
 Areas = tuple[tuple[str | None, float], ...]
@@ -122,7 +122,7 @@ def patches_of(
                 reason=reason,
                 part=replace(part, wkb=bytes(shapely.to_wkb(rounded(shape)))),
                 area_m2=total_m2(area for _, area in part.areas),
-                width_m=width_m(plane.to_metres(shape)),
+                width_m=shrinking_width_m(plane.to_metres(shape)),
                 component_m2=whole_m2,
             )
         )
