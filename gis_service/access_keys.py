@@ -52,7 +52,7 @@ def create(
         raise BadParameter("A key needs a name.", "密钥需要名称。")
     secret = secrets.token_hex(16)
     made = row(
-        connection, _SQL["create"], name=name.strip(), role=role, digest=_digest(secret),
+        connection, _SQL["create"], name=name.strip(), role=role, digest=digest_of(secret),
         per_minute=per_minute, hosts=list(hosts),
     )  # fmt: skip
     number = int(made["id"]) if made else 0
@@ -77,7 +77,7 @@ def revoke(connection: Connection, key_id: int) -> str:
 
 def find(connection: Connection, secret: str) -> AccessKey | None:
     """The key with this secret, if it is not revoked."""
-    found = row(connection, _SQL["find"], digest=_digest(secret))
+    found = row(connection, _SQL["find"], digest=digest_of(secret))
     return _key(found) if found else None
 
 
@@ -87,5 +87,6 @@ def _key(found: dict[str, Any]) -> AccessKey:
     )
 
 
-def _digest(secret: str) -> bytes:
+def digest_of(secret: str) -> bytes:
+    """What the database knows of a secret."""
     return hashlib.sha256(secret.encode()).digest()

@@ -9,11 +9,12 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
+from starlette.routing import Route
 from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
 from gis_service.auth import KeyGate, KeyRing
-from gis_service.library import Library
 from gis_service.gazetteer import Gazetteer
+from gis_service.library import Library
 from gis_service.map_tiles import MapTiles
 from gis_service.ogc import OgcFrame
 from gis_service.pictures import Pictures
@@ -24,8 +25,8 @@ from gis_service.routes import (
     editions,
     exports,
     identify,
+    map_images,
     maps,
-    pages,
     ogc_tiles,
     pages,
     place_search,
@@ -33,8 +34,8 @@ from gis_service.routes import (
     records,
     rules,
     sources,
-    tiles,
     tianditu,
+    tiles,
 )
 from layers.text import Text
 
@@ -58,10 +59,10 @@ def create_app(library: Library, lifespan: Lifespan[Starlette] | None = None) ->
             *pages.ROUTES,
             *maps.ROUTES,
             *tiles.ROUTES,
-            *quality.ROUTES,
             *tianditu.ROUTES,
-            *place_search.ROUTES,
             *ogc_tiles.ROUTES,
+            *map_images.ROUTES,
+            *place_search.ROUTES,
             *quality.ROUTES,
             *editions.ROUTES,
             *identify.ROUTES,
@@ -78,8 +79,9 @@ def create_app(library: Library, lifespan: Lifespan[Starlette] | None = None) ->
             Middleware(
                 CORSMiddleware,
                 allow_origins=["*"],
-                allow_methods=["GET", "POST"],
+                allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
                 allow_headers=["*"],
+                expose_headers=["Location", "ETag", "Content-Crs", "Link"],
             ),
             Middleware(KeyGate, ring=KeyRing(library)),
         ],
@@ -87,10 +89,10 @@ def create_app(library: Library, lifespan: Lifespan[Starlette] | None = None) ->
     )
     app.state.library = library
     app.state.pictures = Pictures(library)
-    app.state.gazetteer = Gazetteer(library)
     app.state.map_tiles = MapTiles(library)
+    app.state.gazetteer = Gazetteer(library)
     app.state.diffs = editions.DiffStore()
-    app.state.ogc = OgcFrame(library)
+    app.state.ogc = OgcFrame(library, [one for one in app.routes if isinstance(one, Route)])
     return app
 
 

@@ -1,22 +1,17 @@
 """Pages of features for people: a table, and a drawing of the places that asks no other host."""
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from typing import Any, Final
 
 import shapely
 from shapely.geometry import shape
 from starlette.requests import Request
 
+from gis_service.ogc_page import ogc_page
 from gis_service.problems import language_of
-from gis_service.routes.requests import base_url, library_of
 from gis_service.shown import Shown
-from planning_rules.html_template import html_template
 
 _WORDS: Final[Mapping[str, tuple[str, str]]] = {
-    "map": ("地图", "Map"),
-    "collections": ("图层", "Collections"),
-    "processes": ("处理服务", "Processes"),
     "features": ("要素", "Features"),
     "of": ("共", "of"),
     "next": ("下一页", "Next page"),
@@ -61,18 +56,14 @@ def _page(
     single: bool,
 ) -> str:
     language = language_of(request)
-    column = 0 if language == "zh" else 1
     attributes = shown.layer.kept_attributes
-    library = library_of(request)
-    page: str = _template().render(
-        address=base_url(request),
-        service=library.config.title.in_language(language),
-        notice=library.config.notice.in_language(language),
+    return ogc_page(
+        request,
+        "items.html.j2",
+        _WORDS,
         collection=shown.id,
         title=shown.layer.title.in_language(language),
         is_draft=shown.is_draft,
-        word={name: words[column] for name, words in _WORDS.items()},
-        language="zh-CN" if column == 0 else "en",
         features=features,
         single=single,
         matched=matched,
@@ -84,7 +75,6 @@ def _page(
         next_link=next((link["href"] for link in links if link["rel"] == "next"), None),
         drawing=_drawing(features),
     )
-    return page
 
 
 def _drawing(features: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
@@ -114,8 +104,3 @@ def _path(place: shapely.Geometry, west: float, north: float, scale: float) -> s
             dot = "l0.1 0" if one.geom_type == "Point" else ""
             parts.append("M" + "L".join(steps) + dot + closed)
     return "".join(parts)
-
-
-@cache
-def _template() -> Any:
-    return html_template("gis_service", "items.html.j2")

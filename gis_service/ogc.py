@@ -7,8 +7,7 @@ new object is built and swapped in when an edition is published; nothing is read
 
 import logging
 import threading
-from collections.abc import Callable
-from copy import deepcopy
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -17,8 +16,11 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
-from gis_service.catalogue_json import CATALOGUE, RECORD_CLASSES, collection_document
+from gis_service.api_definition import api_definition, items_parameters
+from gis_service.catalogue_json import CATALOGUE, collection_document
+from gis_service.crs_offered import CRS84, OFFERED_CRS, STORAGE_CRS_URI
 from gis_service.library import InForce, Library
 from gis_service.problems import problem
 from gis_service.processes import PROCESSES
@@ -29,39 +31,8 @@ from layers.text import Text
 if TYPE_CHECKING:
     from pygeoapi.api import API
 
-CRS84: Final = "http://www.opengis.net/def/crs/OGC/1.3/CRS84"
-_EPSG: Final = "http://www.opengis.net/def/crs/EPSG/0/"
-STORAGE_CRS_URI: Final = _EPSG + "4490"
-OFFERED_CRS: Final = (
-    CRS84,
-    *(_EPSG + code for code in ("4490", "4326", "3857", "4524", "4525", "4526", "4545", "4546",
-                                "4547")),
-)  # fmt: skip
-"""What items can be asked in: geographic, web mercator, the 3-degree zones of the region."""
-
 _TEMPLATES: Final = Path(__file__).parent / "templates" / "ogc"
 _LANGUAGES: Final = ("en", "zh")
-_WITHOUT_CLASSES: Final = (
-    "ogcapi-features-4",  # no edits yet
-    "ogcapi-features-3",  # no filter expressions yet
-    "cql2",
-    "ogcapi-processes-1/1.0/conf/callback",
-    "ogcapi-coverages",
-    "ogcapi-edr",
-    "ogcapi-maps",
-    "ogcapi-tiles",
-    "ogcapi-records",
-    "ogcapi-common-3",  # replaced below by the class that clients look for
-    "tms",
-)
-_FEATURES_5: Final = "http://www.opengis.net/spec/ogcapi-features-5/1.0/conf/"
-_ADDED_CLASSES: Final = (
-    "http://www.opengis.net/spec/ogcapi-features-2/1.0/conf/crs",
-    _FEATURES_5 + "schemas",
-    _FEATURES_5 + "core-roles-features",
-    _FEATURES_5 + "queryables",
-    *RECORD_CLASSES,
-)
 
 
 def _both(zh: str, en: str) -> dict[str, str]:
@@ -175,6 +146,8 @@ class OgcFrame:
     """The pygeoapi objects, one for each public address, rebuilt after a publish."""
 
     library: Library
+    routes: Sequence[Route] = ()
+    """Those of the application, which the OpenAPI document describes."""
     _built: dict[str, tuple[int, "API"]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -194,11 +167,26 @@ class OgcFrame:
                 from pygeoapi.api import API  # two seconds: not before it is needed
 
                 config = build_config(self.library, picture, base_url)
-                api = API(config, _openapi(deepcopy(config)))
+                api = API(config, self.definition(picture, base_url))
                 held = (picture.version, api)
                 self._built[base_url] = held
                 _calm_logging()
             return held[1]
+
+    def definition(self, picture: InForce, base_url: str) -> dict[str, Any]:
+        """The OpenAPI document of what is shown at an address."""
+        from gis_service.routes.items import ITEMS_FORMS
+        from gis_service.routes.items_query import DEFAULT_LIMIT
+
+        most = self.library.config.limits.page_features
+        return api_definition(
+            self.library,
+            [one for _, one in self.library.catalog.layers() if one.id in picture.layers],
+            self.routes,
+            base_url,
+            items_parameters(DEFAULT_LIMIT, most, ITEMS_FORMS),
+            ITEMS_FORMS,
+        )
 
 
 def _calm_logging() -> None:
@@ -206,30 +194,7 @@ def _calm_logging() -> None:
     logging.getLogger("pygeoapi").setLevel(logging.ERROR)
 
 
-def _openapi(config: dict[str, Any]) -> dict[str, Any]:
-    from pygeoapi.openapi import get_oas
-
-    document: dict[str, Any] = get_oas(config, fail_on_invalid_collection=False)
-    # QGIS reads its page size from here only.
-    document["components"]["parameters"]["limit"] = {
-        "name": "limit",
-        "in": "query",
-        "required": False,
-        "style": "form",
-        "explode": False,
-        "schema": {
-            "type": "integer",
-            "minimum": 1,
-            "maximum": config["server"]["limits"]["max_items"],
-            "default": config["server"]["limits"]["default_items"],
-        },
-    }
-    return document
-
-
-HandlerName = Literal[
-    "landing_page", "conformance", "openapi_", "describe_collections", "describe_processes"
-]
+HandlerName = Literal["landing_page", "openapi_", "describe_collections", "describe_processes"]
 
 
 def call(
@@ -283,25 +248,21 @@ def change_json(answer: Response, change: Callable[[dict[str, Any]], None]) -> R
     return Response(orjson.dumps(document), status_code=200, headers=headers)
 
 
-def honest_conformance(document: dict[str, Any]) -> None:
-    """Declare what our routes do, no more and no less."""
-    kept = [
-        uri
-        for uri in document["conformsTo"]
-        if not any(f"/{part}" in uri for part in _WITHOUT_CLASSES)
-    ]
-    document["conformsTo"] = sorted({*kept, *_ADDED_CLASSES})
-
-
 def mend_collection(document: dict[str, Any]) -> None:
-    """Say the true storage CRS and drop links to forms that the items route does not give."""
+    """Say the true storage CRS, drop forms that items are not given in, link to the sortables."""
     document["storageCrs"] = STORAGE_CRS_URI
     document["links"] = [
-        link
-        for link in document["links"]
-        if not (link["rel"] == "items" and "geo+json" not in link["type"])
-        and link["type"] != "application/ld+json"
+        link for link in document["links"] if link["type"] != "application/ld+json"
     ]
+    address = next(link["href"] for link in document["links"] if link["rel"] == "items")
+    document["links"].append(
+        {
+            "rel": "http://www.opengis.net/def/rel/ogc/1.0/sortables",
+            "type": "application/schema+json",
+            "title": "Sortables / 可排序属性",
+            "href": address.split("/items", 1)[0] + "/sortables",
+        }
+    )
 
 
 def mend_collections(document: dict[str, Any]) -> None:

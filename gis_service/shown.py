@@ -5,11 +5,14 @@ edit, there for callers who may edit it and like an unknown collection for all o
 """
 
 import datetime
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from starlette.requests import Request
 
+from gis_service import auth
 from gis_service.library import Library
 from gis_service.routes.requests import base_url, library_of
 from layers.catalog import Layer
@@ -29,8 +32,9 @@ class Shown:
     library: Library
     is_draft: bool = False
     content_id: int | None = None
-    base_id: int | None = None
+    basis_id: int | None = None
     """Of a draft: the content that was in force when it was opened."""
+    edition_id: int | None = None
     feature_count: int | None = None
     """Of what cannot change; None = not known without counting."""
 
@@ -63,8 +67,8 @@ class Shown:
 
 def draft_tag(shown: Shown, version: int) -> str:
     """The tag of a feature of a draft at a version."""
-    if version == 0 and shown.base_id is not None:
-        return f'"{shown.base_id}"'
+    if version == 0 and shown.basis_id is not None:
+        return f'"{shown.basis_id}"'
     return f'"{shown.content_id}.{version}"'
 
 
@@ -74,18 +78,13 @@ def version_of(connection: Connection, content_id: int | None, feature_id: str) 
     return int(found["version"]) if found else 0
 
 
-def editor_of(request: Request) -> str | None:
-    """The name under which this caller may edit drafts; None = may not."""
-    return None
-
-
 def shown_collection(request: Request, name: str) -> Shown:
     """The collection of that name for this caller, or ``NotFound`` as for an unknown one."""
     library = library_of(request)
     if not name.endswith(DRAFT_SUFFIX):
         return Shown(name, library.visible_layer(name), library)
     layer = library.visible_layer(name.removesuffix(DRAFT_SUFFIX))
-    found = open_draft_of(library, layer) if editor_of(request) else None
+    found = open_draft_of(library, layer) if auth.caller(request).may("editor") else None
     if found is None:
         raise NotFound(f"There is no layer '{name}'.", f"没有图层“{name}”。")
     return found
@@ -98,5 +97,29 @@ def open_draft_of(library: Library, layer: Layer) -> Shown | None:
     if found is None:
         return None
     return Shown(
-        layer.id + DRAFT_SUFFIX, layer, library, True, found["content_id"], found["stood_on"]
-    )
+        layer.id + DRAFT_SUFFIX, layer, library, True, found["content_id"], found["basis_id"],
+        found["edition_id"],
+    )  # fmt: skip
+
+
+def open_drafts(request: Request) -> list[Shown]:
+    """The open drafts of all layers, for callers who may edit them."""
+    if not auth.caller(request).may("editor"):
+        return []
+    library = library_of(request)
+    found = (open_draft_of(library, layer) for layer in library.visible_layers())
+    return [one for one in found if one is not None]
+
+
+def draft_document(document: Mapping[str, Any], shown: Shown) -> dict[str, Any]:
+    """The description of a draft, made of its layer's: another id, no time in force."""
+    layer = shown.layer.id
+    links = [
+        {**link, "href": re.sub(rf"(/collections/{layer})(?=[/?]|$)", rf"\1{DRAFT_SUFFIX}",
+                                link["href"])}
+        for link in document["links"]
+        if f"/collections/{layer}" in link["href"] or "/collections/" not in link["href"]
+    ]  # fmt: skip
+    extent = {"spatial": document["extent"]["spatial"]}
+    title = f"{document['title']} · 草稿 draft"
+    return {**document, "id": shown.id, "title": title, "links": links, "extent": extent}

@@ -142,12 +142,14 @@ def put_feature(
     feature_id: str,
     attributes: Mapping[str, Any],
     geometry: shapely.Geometry,
+    *,
+    key: bytes | None = None,
 ) -> int:
     """Add a feature to a draft's content, or replace the one with that id; give its fid.
 
     ``geometry`` is EPSG:4490, x = longitude, valid and snapped. A replaced row of the base gets a
     new fid. Raises psycopg's ``RestrictViolation`` when the content is published or others
-    stand on it.
+    stand on it. ``key``: see ``draft_edits.Editor``.
     """
     stamped = shapely.set_srid(geometry, STORAGE_SRID)
     area = (
@@ -160,44 +162,18 @@ def put_feature(
         "area_m2": area,
         "ewkb": shapely.to_wkb(stamped, include_srid=True, output_dimension=2),
     }
-    with connection.transaction():
-        _lock(connection, content_id)
-        found = _stored(connection, content_id, feature_id)
-        if found is not None and found["part_id"] == content_id:
-            connection.execute(_on("change_row", content_id), {**values, "fid": found["fid"]})
-            return int(found["fid"])
-        if found is not None:
-            hide(connection, content_id, [found["fid"]])
-        fid = next_fid(connection, content_id)
-        connection.execute(_on("put_row", content_id), {**values, "fid": fid})
-    return fid
+    found = row(connection, _SQL["put_feature"], **values, key=key)
+    return int(found["fid"]) if found else 0
 
 
-def remove_feature(connection: Connection, content_id: int, feature_id: str) -> bool:
+def remove_feature(
+    connection: Connection, content_id: int, feature_id: str, *, key: bytes | None = None
+) -> bool:
     """Take a feature out of a draft's content; False if there was none."""
-    with connection.transaction():
-        _lock(connection, content_id)
-        found = _stored(connection, content_id, feature_id)
-        if found is not None:
-            hide(connection, content_id, [found["fid"]])
-    return found is not None
-
-
-def _lock(connection: Connection, content_id: int) -> None:
-    """One editor of a content at a time: two would take the same fid."""
-    connection.execute(
-        "SELECT FROM library.layer_content WHERE id = %s FOR NO KEY UPDATE", (content_id,)
+    found = row(
+        connection, _SQL["remove_feature"], content_id=content_id, feature_id=feature_id, key=key
     )
-
-
-def _stored(connection: Connection, content_id: int, feature_id: str) -> dict[str, Any] | None:
-    return row(
-        connection,
-        _SQL["feature_by_id"],
-        content_id=content_id,
-        parts=list(parts(connection, content_id)),
-        feature_id=feature_id,
-    )
+    return bool(found and found["removed"])
 
 
 def settle_rows(connection: Connection, content_id: int) -> int | None:

@@ -44,10 +44,15 @@ class DraftLayer:
 
 @dataclass(frozen=True, slots=True)
 class Editor:
-    """Who edits, and why; both are kept with the change."""
+    """Who edits, and why; both are kept with the change.
+
+    ``key`` is the digest of the key that a caller showed: a connection that may not write itself
+    edits by it, and the history keeps the key's name whatever ``who`` says.
+    """
 
     who: str
     reason: str = ""
+    key: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +187,7 @@ def create_feature(
     layer = catalog.layer(draft.layer_id)
     with _editing(connection, draft, editor):
         name = feature_id or _stated_id(layer, attributes)
-        name = name or str(deltas.next_fid(connection, draft.content_id))
+        name = name or _free_name(connection, draft)
         if _feature(connection, draft, name) is not None:
             raise Conflict(
                 f"Layer {layer.id} has a feature '{name}' already.",
@@ -192,7 +197,7 @@ def create_feature(
         ready = _checked(
             connection, sandbox, catalog, layer, name, attributes, geometry, source_crs
         )
-        deltas.put_feature(connection, draft.content_id, name, *ready)
+        deltas.put_feature(connection, draft.content_id, name, *ready, key=editor.key)
         return _noted(connection, draft, name)
 
 
@@ -216,7 +221,7 @@ def replace_feature(
         ready = _checked(
             connection, sandbox, catalog, layer, feature_id, attributes, geometry, source_crs
         )
-        deltas.put_feature(connection, draft.content_id, feature_id, *ready)
+        deltas.put_feature(connection, draft.content_id, feature_id, *ready, key=editor.key)
         return _noted(connection, draft, feature_id)
 
 
@@ -244,7 +249,7 @@ def update_feature(
             now.geometry if geometry is None else geometry,
             None if geometry is None else source_crs,
         )  # fmt: skip
-        deltas.put_feature(connection, draft.content_id, feature_id, *ready)
+        deltas.put_feature(connection, draft.content_id, feature_id, *ready, key=editor.key)
         return _noted(connection, draft, feature_id)
 
 
@@ -259,7 +264,7 @@ def delete_feature(
     """Take a feature out of the draft; its history stays."""
     with _editing(connection, draft, editor):
         _refuse_outdated(connection, draft, feature_id, expected_version)
-        deltas.remove_feature(connection, draft.content_id, feature_id)
+        deltas.remove_feature(connection, draft.content_id, feature_id, key=editor.key)
         return _noted(connection, draft, feature_id)
 
 
@@ -284,7 +289,7 @@ def revert(
                 f"草稿中的要素“{feature_id}”没有版本 {version}。",
             )
         if found["geometry"] is None:
-            deltas.remove_feature(connection, draft.content_id, feature_id)
+            deltas.remove_feature(connection, draft.content_id, feature_id, key=editor.key)
         else:
             deltas.put_feature(
                 connection,
@@ -292,6 +297,7 @@ def revert(
                 feature_id,
                 found["attributes"],
                 shapely.from_wkb(bytes(found["geometry"])),
+                key=editor.key,
             )
         return _noted(connection, draft, feature_id)
 
@@ -337,7 +343,7 @@ def _editing(connection: Connection, draft: DraftLayer, editor: Editor) -> Itera
     try:
         with connection.transaction():
             connection.execute(_SQL["as_editor"], {"who": editor.who, "reason": editor.reason})
-            row(connection, _SQL["lock_content"], content_id=draft.content_id)
+            row(connection, _SQL["begin_edit"], content_id=draft.content_id, key=editor.key)
             yield
     except pg.RestrictViolation as error:
         raise Conflict(
@@ -398,6 +404,11 @@ def _no_feature(draft: DraftLayer, feature_id: str) -> NotFound:
         f"The draft of {draft.layer_id} has no feature '{feature_id}'.",
         f"图层 {draft.layer_id} 的草稿没有要素“{feature_id}”。",
     )
+
+
+def _free_name(connection: Connection, draft: DraftLayer) -> str:
+    found = row(connection, _SQL["next_fid"], content_id=draft.content_id)
+    return str(found["fid"]) if found else "1"
 
 
 def _stated_id(layer: Layer, attributes: Mapping[str, Any]) -> str | None:

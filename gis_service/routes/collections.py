@@ -12,28 +12,47 @@ from gis_service.ogc import add_catalogue, call, change_json, mend_collection, m
 from gis_service.problems import language_of
 from gis_service.routes import items
 from gis_service.routes.requests import base_url, library_of, refuse_unknown
-from gis_service.shown import shown_collection
+from gis_service.shown import draft_document, open_drafts, shown_collection
 from layers.catalog import Attribute, Catalog, Layer
 
 _SCHEMA: Final = "application/schema+json"
 
 
 def collections(request: Request) -> Response:
-    """The list of collections, by pygeoapi."""
+    """The list of collections; for editors with the open drafts."""
+    refuse_unknown(request, ())
     frame = request.app.state.ogc
     address, language = base_url(request), language_of(request)
     answer = call(frame, "describe_collections", request, address)
-    answer = change_json(answer, mend_collections)
-    region = library_of(request).config.region.bbox
-    return change_json(answer, lambda found: add_catalogue(found, address, language, region))
+    drafts = open_drafts(request)
+
+    def change(document: dict[str, Any]) -> None:
+        mend_collections(document)
+        by_layer = {one["id"]: one for one in document["collections"]}
+        document["collections"] += [
+            draft_document(by_layer[one.layer.id], one)
+            for one in drafts
+            if one.layer.id in by_layer
+        ]
+        region = library_of(request).config.region.bbox
+        add_catalogue(document, address, language, region)
+
+    return change_json(answer, change)
 
 
 def collection(request: Request) -> Response:
-    """One collection, by pygeoapi."""
-    layer = library_of(request).visible_layer(request.path_params["layer"])
+    """One collection, in force or the open draft of it."""
+    refuse_unknown(request, ())
+    shown = shown_collection(request, request.path_params["layer"])
     frame = request.app.state.ogc
-    answer = call(frame, "describe_collections", request, base_url(request), layer.id)
-    return change_json(answer, mend_collection)
+    answer = call(frame, "describe_collections", request, base_url(request), shown.layer.id)
+
+    def change(document: dict[str, Any]) -> None:
+        mend_collection(document)
+        if shown.is_draft:
+            document.update(draft_document(document, shown))
+
+    return change_json(answer, change)
 
 
 def queryables(request: Request) -> Response:

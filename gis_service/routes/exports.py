@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gis_service.crs_offered import CRS84, OFFERED_CRS
 from gis_service.library import today
-from gis_service.ogc import CRS84, OFFERED_CRS
 from gis_service.routes.downloads import Download
 from gis_service.routes.requests import boxes_asked, day_asked, library_of, refuse_unknown
 from layers.crs import Box, Crs, parse_crs

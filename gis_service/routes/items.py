@@ -12,10 +12,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from gis_service.crs_offered import OFFERED_CRS
 from gis_service.item_files import FILE_FORMS, file_of_page
 from gis_service.items_page import item_page, items_page
 from gis_service.library import today
-from gis_service.ogc import OFFERED_CRS
 from gis_service.routes import item_edits
 from gis_service.routes.items_query import STANDARD, page_query, page_token
 from gis_service.routes.negotiation import form_asked
@@ -166,5 +166,9 @@ ROUTES: Final = [
     Route(_ITEMS, item_edits.options_of_items, methods=["OPTIONS"]),
     Route(_ITEM, item_edits.options_of_item, methods=["OPTIONS"]),
     Route(_ITEMS, items, methods=["GET"]),
+    Route(_ITEMS, item_edits.create, methods=["POST"]),
     Route(_ITEM, item, methods=["GET"]),
+    Route(_ITEM, item_edits.replace, methods=["PUT"]),
+    Route(_ITEM, item_edits.update, methods=["PATCH"]),
+    Route(_ITEM, item_edits.delete, methods=["DELETE"]),
 ]

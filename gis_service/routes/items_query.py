@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from starlette.requests import Request
 
-from gis_service.ogc import CRS84, OFFERED_CRS
+from gis_service.crs_offered import CRS84, OFFERED_CRS
 from gis_service.routes.requests import (
     boxes_asked,
     crs_asked,

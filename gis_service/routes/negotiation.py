@@ -21,7 +21,7 @@ def form_asked(request: Request, offered: Mapping[str, str]) -> str:
                 code="format-not-offered",
             )
         return named
-    by_type = {media_type.split(";")[0]: name for name, media_type in reversed(offered.items())}
+    by_type = {media_type.split(";")[0]: name for name, media_type in [*offered.items()][::-1]}
     for accepted in _preferred(request.headers.get("accept", "")):
         if accepted in by_type:
             return by_type[accepted]
@@ -44,17 +44,3 @@ def _preferred(accept: str) -> list[str]:
         if weight > 0:
             found.append((-weight, place, media_type))
     return [media_type for _, _, media_type in sorted(found)]
-
-
-def alternates(
-    href: str, query: str, offered: Mapping[str, str], shown: str
-) -> list[dict[str, str]]:
-    """Links to a resource itself (``self``) and to its other forms (``alternate``)."""
-    links = []
-    for name, media_type in offered.items():
-        rest = "&".join(part for part in query.split("&") if part and not part.startswith("f="))
-        address = f"{href}?{rest}&f={name}" if rest else f"{href}?f={name}"
-        links.append(
-            {"href": address, "rel": "self" if name == shown else "alternate", "type": media_type}
-        )
-    return links

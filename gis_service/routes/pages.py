@@ -10,8 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gis_service.ogc import call, change_json, honest_conformance, link_catalogue
-from gis_service.routes.requests import base_url, library_of
+from gis_service.conformance import CLASSES
+from gis_service.ogc import call, change_json, link_catalogue
+from gis_service.ogc_page import ogc_page
+from gis_service.problems import language_of
+from gis_service.routes.negotiation import form_asked
+from gis_service.routes.requests import base_url, library_of, refuse_unknown
 from layers.database import migration_files
 from layers.errors import NotFound, Unavailable
 
@@ -96,6 +100,7 @@ def metrics(_: Request) -> Response:
 
 def landing(request: Request) -> Response:
     """Landing page of the OGC API, by pygeoapi."""
+    refuse_unknown(request, ())
     address = base_url(request)
     answer = call(request.app.state.ogc, "landing_page", request, address)
     return change_json(answer, lambda document: link_catalogue(document, address))
@@ -103,12 +108,20 @@ def landing(request: Request) -> Response:
 
 def conformance(request: Request) -> Response:
     """Conformance classes: what our routes do."""
-    answer = call(request.app.state.ogc, "conformance", request, base_url(request))
-    return change_json(answer, honest_conformance)
+    refuse_unknown(request, ())
+    classes = sorted(set(CLASSES))
+    if form_asked(request, {"json": "application/json", "html": "text/html"}) == "html":
+        words = {"title": ("符合性声明", "Conformance")}
+        title = words["title"][0 if language_of(request) == "zh" else 1]
+        page = ogc_page(request, "conformance.html.j2", words, title=title, classes=classes)
+        return Response(page, media_type="text/html", headers={"Vary": "Accept, Accept-Language"})
+    body = orjson.dumps({"conformsTo": classes})
+    return Response(body, media_type="application/json", headers={"Vary": "Accept"})
 
 
 def openapi(request: Request) -> Response:
-    """OpenAPI document of the OGC API, by pygeoapi."""
+    """OpenAPI document of the OGC API."""
+    refuse_unknown(request, ())
     return call(request.app.state.ogc, "openapi_", request, base_url(request))
 
 

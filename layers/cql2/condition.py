@@ -183,7 +183,8 @@ class _Compiler:
             raise fault(
                 f"'{sign}' does not compare {left.kind} values.", f"“{sign}”不能比较 {left.kind}。"
             )
-        return _COMPARE[sign](left.column, right.column)
+        found: Column = _COMPARE[sign](left.column, right.column)
+        return found
 
     def _value(self, node: Expression) -> _Typed:
         """A node that has a value."""

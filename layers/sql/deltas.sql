@@ -119,22 +119,12 @@ WHERE NOT EXISTS (
 ORDER BY f.feature_id
 LIMIT 5
 
--- name: feature_by_id
-SELECT f.fid, f.part_id
-FROM feature AS f
-WHERE
-    f.content_id = %(content_id)s
-    AND f.part_id = ANY(%(parts)s)
-    AND f.feature_id = %(feature_id)s
+-- name: put_feature
+SELECT
+    library.put_draft_feature(
+        %(content_id)s, %(feature_id)s, %(attributes)s, %(area_m2)s,
+        ST_GeomFromEWKB(%(ewkb)s::bytea), %(key)s
+    ) AS fid
 
--- name: put_row
-INSERT INTO {features} (content_id, fid, feature_id, attributes, area_m2, geom)
-VALUES (
-    %(content_id)s, %(fid)s, %(feature_id)s, %(attributes)s, %(area_m2)s,
-    ST_GeomFromEWKB(%(ewkb)s::bytea)
-)
-
--- name: change_row
-UPDATE {features} AS f
-SET attributes = %(attributes)s, area_m2 = %(area_m2)s, geom = ST_GeomFromEWKB(%(ewkb)s::bytea)
-WHERE f.content_id = %(content_id)s AND f.fid = %(fid)s
+-- name: remove_feature
+SELECT library.remove_draft_feature(%(content_id)s, %(feature_id)s, %(key)s) AS removed

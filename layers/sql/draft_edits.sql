@@ -7,7 +7,7 @@ ON CONFLICT (one) DO UPDATE SET
     west = excluded.west, south = excluded.south, east = excluded.east, north = excluded.north
 
 -- name: region
-SELECT r.west, r.south, r.east, r.north FROM library.draft_region AS r
+SELECT r.west, r.south, r.east, r.north FROM library.draft_bounds() AS r
 
 -- name: draft_view
 CREATE OR REPLACE VIEW {name} AS
@@ -100,15 +100,20 @@ SET CONSTRAINTS ALL IMMEDIATE
 -- name: note_later
 SET CONSTRAINTS ALL DEFERRED
 
+-- name: begin_edit
+-- Locks the content for one editor; with a key the history keeps the key's name.
+SELECT library.begin_draft_edit(%(content_id)s, %(key)s) AS editor
+
 -- name: lock_content
 SELECT c.id, c.state FROM library.layer_content AS c
 WHERE c.id = %(content_id)s
 FOR NO KEY UPDATE
 
 -- name: version
-SELECT coalesce(max(h.version), 0) AS version
-FROM library.feature_history AS h
-WHERE h.content_id = %(content_id)s AND h.feature_id = %(feature_id)s
+SELECT library.draft_version(%(content_id)s, %(feature_id)s) AS version
+
+-- name: next_fid
+SELECT library.next_draft_fid(%(content_id)s) AS fid
 
 -- name: feature
 SELECT f.fid, f.attributes, ST_AsBinary(f.geom) AS geometry, f.area_m2
@@ -197,8 +202,8 @@ SELECT
 FROM {rows} AS f
 
 -- name: draft_collection
--- What a draft's layer is read by: its content, and the one that it stood on when it was opened.
-SELECT c.id AS content_id, coalesce((c.source ->> 'stood_on')::integer, c.base_id) AS stood_on
+-- What a draft's layer is read by: its content, and the one in force that it was opened from.
+SELECT c.id AS content_id, el.basis_id, e.id AS edition_id
 FROM library.layer AS l
 INNER JOIN library.edition AS e ON e.plan_id = l.plan_id AND e.state = 'draft'
 INNER JOIN library.edition_layer AS el ON el.edition_id = e.id AND el.layer_id = l.id
