@@ -31,9 +31,11 @@ from gis_service.routes import (
     pages,
     place_search,
     quality,
+    quotas,
     records,
     rules,
     sources,
+    submissions,
     tianditu,
     tiles,
 )
@@ -71,6 +73,8 @@ def create_app(library: Library, lifespan: Lifespan[Starlette] | None = None) ->
             *collections.ROUTES,
             *checks.ROUTES,
             *rules.ROUTES,
+            *submissions.ROUTES,
+            *quotas.ROUTES,
             # Reports of harvests may hold values of any layer.
             *(sources.ROUTES if library.settings.access == "restricted" else ()),
         ],

@@ -290,7 +290,12 @@ def _target(
 def stored_report(library: Library, report_id: str) -> dict[str, Any]:
     """A report as it was issued, or ``NotFound``."""
     with library.pool.connection() as connection:
-        found = row(connection, _SELECT, report_id=report_id)
+        return report_kept(connection, report_id)
+
+
+def report_kept(connection: Connection, report_id: str) -> dict[str, Any]:
+    """The same on a connection that is at work already."""
+    found = row(connection, _SELECT, report_id=report_id)
     if found is None:
         raise NotFound(f"There is no report '{report_id}'.", f"没有报告“{report_id}”。")
     report: dict[str, Any] = orjson.loads(found["body"])

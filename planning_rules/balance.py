@@ -63,7 +63,7 @@ def check_balance(case: Case) -> TestResult:
     if asked is None or ledger is None:
         raise TypeError("no balance test or ledger")
     takes, patches, doubts = _takes(case, asked, ledger)
-    details = [_compare(case, take, ledger) for take in takes if take.admin_code is not None]
+    details = [_compare(case, asked, take, ledger) for take in takes if take.admin_code is not None]
     homeless = [take for take in takes if take.admin_code is None]
     if homeless:
         doubts.append(_NO_UNIT)
@@ -178,7 +178,7 @@ def _polygons(geometry: BaseGeometry) -> BaseGeometry | None:
     return MultiPolygon(list(parts)) if len(parts) else None
 
 
-def _compare(case: Case, take: _Take, ledger: Ledger) -> dict[str, Any]:
+def _compare(case: Case, asked: BalanceTest, take: _Take, ledger: Ledger) -> dict[str, Any]:
     target = case.rule.target
     quota = next(
         (
@@ -199,6 +199,7 @@ def _compare(case: Case, take: _Take, ledger: Ledger) -> dict[str, Any]:
         "quantity_m2": take.area_m2,
         "granted_m2": None if quota is None else quota.granted_m2,
         "remaining_m2": None if quota is None else quota.remaining_m2,
+        "reserve": asked.reserve,
     }
     if quota is None:
         return {**detail, "result": "unknown"}

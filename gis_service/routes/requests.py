@@ -158,6 +158,11 @@ def boxes_asked(request: Request, crs: Crs) -> tuple[Box, ...]:
 
 async def json_body(request: Request, largest_bytes: int) -> Any:
     """The JSON of a request, bounded in bytes and depth; errors name what is wrong."""
+    return parse_json(await body_of(request, largest_bytes))
+
+
+async def body_of(request: Request, largest_bytes: int) -> bytes:
+    """The bytes of a request; ``LimitExceeded`` as soon as there are too many."""
     chunks, size = [], 0
     async for chunk in request.stream():
         size += len(chunk)
@@ -167,7 +172,7 @@ async def json_body(request: Request, largest_bytes: int) -> Any:
                 f"请求超过 {largest_bytes:,} 字节。",
             )
         chunks.append(chunk)
-    return parse_json(b"".join(chunks))
+    return b"".join(chunks)
 
 
 def parse_json(text: bytes) -> Any:
