@@ -94,7 +94,7 @@ class MapTiles:
             if asked.form is MVT:
                 return self._vector(flight, asked, contents)
             shown = {content.layer_id: content.content_id for content in contents}
-            return self._picture(asked, shown)
+            return self._picture(asked, shown, kept=not is_draft)
 
         return await self.makers.fetch(key, make, gzipped=asked.form.gzipped, kept=not is_draft)
 
@@ -130,13 +130,13 @@ class MapTiles:
             finally:
                 flight.works_on(None)
 
-    def _picture(self, asked: TileAsked, contents: Mapping[str, int]) -> bytes:
+    def _picture(self, asked: TileAsked, contents: Mapping[str, int], *, kept: bool) -> bytes:
         form = asked.form.id
         if form == "mvt":
             raise ValueError("a vector tile is no picture")
         return self.painter.draw_tile(
             asked.name, contents, asked.matrix_set, asked.tile,
-            format=form, scale=asked.scale, language=asked.language,
+            format=form, scale=asked.scale, language=asked.language, kept=kept,
         )  # fmt: skip
 
 

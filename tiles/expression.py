@@ -131,7 +131,8 @@ def _number(value: Any) -> float:
 def _compared(operator: str, one: Any, other: Any) -> bool:
     if one is None or other is None or isinstance(one, str) != isinstance(other, str):
         return False
-    return {"<": one < other, "<=": one <= other, ">": one > other, ">=": one >= other}[operator]
+    order = {"<": one < other, "<=": one <= other, ">": one > other, ">=": one >= other}
+    return bool(order[operator])
 
 
 def _comparison(operator: str) -> Callable[..., bool]:

@@ -79,12 +79,15 @@ class MapPainter:
         format: ImageFormat = "png",
         scale: Literal[1, 2] = 1,
         language: str = "zh",
+        kept: bool = True,
     ) -> bytes:
         """The picture of one tile, 256 pixels wide (512 with ``scale`` 2).
 
         ``contents`` are content numbers by layer id, as the picture of the day has them; layers
-        without one are not drawn. Nothing there = transparent (JPEG: the background). ``NotFound``
-        for an unknown product or a tile outside the set, ``GaveUp`` past the deadline,
+        without one are not drawn. Contents that may still change (a draft's) are drawn anew each
+        time: ``kept`` False. Nothing there = transparent (JPEG: the background).
+
+        ``NotFound`` for an unknown product or a tile outside the set, ``GaveUp`` past the deadline,
         ``Unavailable`` when too many wait.
         """
         tile_bounds(matrix_set, *tile)
@@ -104,7 +107,7 @@ class MapPainter:
             frame = MapFrame(matrix_set.crs, box, columns * pixels, rows * pixels, float(scale))
             return self._draw(made, dict(numbers), frame, format, pixels)
 
-        block = self._blocks.fetch(key, draw_block)
+        block = self._blocks.fetch(key, draw_block) if kept else draw_block()
         return block[(tile.y - top) * columns + tile.x - left]
 
     def draw_picture(
