@@ -25,14 +25,16 @@ from gis_service.commands import (
     keys,
     plans,
     quality,
+    quotas,
     rules,
     serving,
     sources,
+    submissions,
     verifying,
     working,
 )
 from gis_service.commands.terminal import complain, language
-from layers.errors import GisError
+from layers.errors import GisError, disk_full, is_disk_full
 
 _EXIT_CANNOT_RUN: Final = 2
 _EXIT_INTERRUPTED: Final = 130
@@ -55,6 +57,8 @@ app.command()(importing.withdraw)
 app.command()(checking.check)
 app.command()(comparing.compare)
 app.command()(quality.quality)
+app.add_typer(submissions.app, name="submissions")
+app.add_typer(quotas.app, name="quotas")
 app.command(name="verify")(verifying.verify_report)
 app.add_typer(rules.app, name="rules")
 app.command()(working.worker)
@@ -83,6 +87,8 @@ def main() -> None:
 
 def _lines(error: Exception) -> Iterator[str]:
     """What went wrong, for people: one line, and one for each place of a fault."""
+    if is_disk_full(error):
+        error = disk_full()
     usage = getattr(error, "format_message", None)  # typer's errors of usage
     if isinstance(error, GisError):
         yield error.text.in_language(language())

@@ -69,6 +69,7 @@ def _request(
 ) -> "Mapping[str, Any] | SubmissionFile":
     """GeoJSON as an object, so that faults are named by their place; other formats as a file."""
     from gis_service.checking import SubmissionFile
+    from gis_service.submissions.delivery import with_attributes
 
     extra = _read_json(attributes) if attributes is not None else {}
     if not isinstance(extra, dict):
@@ -80,20 +81,7 @@ def _request(
     value = _read_json(file)
     if not isinstance(value, dict):
         raise BadInput(f"{file.name} is no GeoJSON object.", f"{file.name} 不是 GeoJSON 对象。")
-    return _with_attributes(value, extra) if extra else value
-
-
-def _with_attributes(value: dict[str, Any], extra: dict[str, Any]) -> dict[str, Any]:
-    if value.get("type") == "FeatureCollection":
-        features = value.get("features")
-        if isinstance(features, list):
-            return {**value, "features": [
-                _with_attributes(f, extra) if isinstance(f, dict) else f for f in features
-            ]}  # fmt: skip
-        return value
-    if value.get("type") != "Feature":
-        value = {"type": "Feature", "geometry": value, "properties": {}}
-    return {**value, "properties": {**(value.get("properties") or {}), **extra}}
+    return dict(with_attributes(value, extra))
 
 
 def _read_json(file: Path) -> Any:

@@ -4,8 +4,7 @@ A sender knows his submission by its id alone, 122 random bits; officers show a 
 written by the restricted process only: no other has the right to in the database.
 """
 
-import datetime
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 import orjson
 from starlette.concurrency import run_in_threadpool
@@ -27,8 +26,7 @@ from gis_service.routes.requests import (
 from gis_service.submissions import decisions, record
 from gis_service.submissions.decisions import Approval
 from gis_service.submissions.intake import Sender, take_in
-from gis_service.submissions.record import State
-from layers.errors import BadInput, BadParameter, NotAllowed, Place
+from layers.errors import BadInput, NotAllowed, Place
 from layers.text import Text
 
 _MOST_A_PAGE: Final = 1_000
@@ -71,7 +69,7 @@ def submissions(request: Request) -> Response:
     refuse_unknown(request, ("limit", "after", "state"))
     limit = min(integer(request, "limit", 50, 1), _MOST_A_PAGE)
     address, query = base_url(request), request.query_params
-    state = _state(query.get("state"))
+    state = record.state_named(query.get("state"))
     with library_of(request).pool.connection() as connection:
         found, mark = record.page(connection, state=state, after=query.get("after"), most=limit)
     links = []
@@ -124,8 +122,12 @@ async def booking(request: Request) -> Response:
 
 
 async def _decided(request: Request, act: Any, library: Library, *said: Any) -> Response:
-    found = await run_in_threadpool(act, library, request.path_params["submission"], *said)
-    return _answer(_linked(found, base_url(request)))
+    def decide() -> dict[str, Any]:
+        with library.pool.connection() as connection:
+            found: dict[str, Any] = act(connection, request.path_params["submission"], *said)
+            return found
+
+    return _answer(_linked(await run_in_threadpool(decide), base_url(request)))
 
 
 def _officer(request: Request) -> tuple[Library, str]:
@@ -158,17 +160,6 @@ async def _said(request: Request, known: tuple[str, ...]) -> dict[str, str]:
     return {name: value for name, value in body.items() if value is not None}
 
 
-def _state(text: str | None) -> State | None:
-    if text is None:
-        return None
-    for state in get_args(State):
-        if state == text:
-            found: State = state
-            return found
-    names = ", ".join(get_args(State))
-    raise BadParameter(f"state is one of {names}.", f"state 应为 {names} 之一。")
-
-
 def _linked(shown: dict[str, Any], address: str) -> dict[str, Any]:
     """With the addresses of the submission and of its report."""
     report = f"{address}/reports/{shown['report_id']}"
@@ -182,7 +173,7 @@ def _linked(shown: dict[str, Any], address: str) -> dict[str, Any]:
 
 
 def _answer(body: dict[str, Any]) -> Response:
-    return _answered(orjson.dumps(body, default=_day))
+    return _answered(orjson.dumps(body))
 
 
 def _answered(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -192,12 +183,6 @@ def _answered(body: bytes, status: int = 200, headers: dict[str, str] | None = N
         media_type="application/json",
         headers={"Cache-Control": "no-store", **(headers or {})},
     )
-
-
-def _day(value: Any) -> str:
-    if isinstance(value, datetime.date):
-        return value.isoformat()
-    raise TypeError(type(value).__name__)
 
 
 ROUTES: Final = [

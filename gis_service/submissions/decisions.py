@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 from psycopg import errors as pg
 
 from gis_service.checking import report_kept
-from gis_service.library import Library, today
+from gis_service.library import today
 from gis_service.submissions import record
 from gis_service.submissions.ledger import (
     Posting,
@@ -58,7 +58,7 @@ class _Need:
     exceeds: bool
 
 
-def approve(library: Library, submission_id: str, approval: Approval) -> dict[str, Any]:
+def approve(connection: Connection, submission_id: str, approval: Approval) -> dict[str, Any]:
     """Approve and reserve; ``Conflict`` where state, report or ledger do not admit it."""
     if approval.valid_until is not None and approval.valid_until < today():
         raise BadParameter("The approval would be over already.", "批准的有效期已过。")
@@ -66,7 +66,7 @@ def approve(library: Library, submission_id: str, approval: Approval) -> dict[st
         "approved", _words(approval.officer, "officer"), _optional(approval.reason),
         _optional(approval.override_reason), approval.valid_until,
     )  # fmt: skip
-    with library.pool.connection() as connection, connection.transaction():
+    with connection.transaction():
         submission = record.read(connection, submission_id)
         if submission["outcome"] in _DOUBTFUL and step.override_reason is None:
             _refuse_doubtful(submission, step)
@@ -110,32 +110,30 @@ def _needs(report: Mapping[str, Any]) -> Iterable[_Need]:
                                         n.name.land_class))  # fmt: skip
 
 
-def reject(library: Library, submission_id: str, officer: str, reason: str) -> dict[str, Any]:
+def reject(connection: Connection, submission_id: str, officer: str, reason: str) -> dict[str, Any]:
     """Reject, or take an approval back; what was reserved is released."""
-    return _end(library, submission_id, Step("rejected", _words(officer, "officer"),
-                                             _words(reason, "reason")), "release")  # fmt: skip
+    step = Step("rejected", _words(officer, "officer"), _words(reason, "reason"))
+    return _end(connection, submission_id, step, "release")
 
 
 def book(
-    library: Library, submission_id: str, officer: str, reason: str | None = None
+    connection: Connection, submission_id: str, officer: str, reason: str | None = None
 ) -> dict[str, Any]:
     """Book what was reserved: the land is granted."""
     step = Step("booked", _words(officer, "officer"), _optional(reason))
-    return _end(library, submission_id, step, "book")
+    return _end(connection, submission_id, step, "book")
 
 
-def expire(library: Library) -> list[str]:
+def expire(connection: Connection) -> list[str]:
     """Let approvals lapse whose last day is over, and release what they reserved; gives ids.
 
     Runs as often as one likes and beside others: one that was decided on meanwhile is left alone.
     """
-    with library.pool.connection() as connection:
-        due = record.lapsed(connection, today())
     ended = []
-    for submission_id in due:
+    for submission_id in record.lapsed(connection, today()):
         step = Step("expired", "gis-service", "批准有效期届满 / the approval has lapsed")
         try:
-            _end(library, submission_id, step, "release")
+            _end(connection, submission_id, step, "release")
         except Conflict:
             continue
         ended.append(submission_id)
@@ -143,9 +141,9 @@ def expire(library: Library) -> list[str]:
 
 
 def _end(
-    library: Library, submission_id: str, step: Step, kind: Literal["release", "book"]
+    connection: Connection, submission_id: str, step: Step, kind: Literal["release", "book"]
 ) -> dict[str, Any]:
-    with library.pool.connection() as connection, connection.transaction():
+    with connection.transaction():
         submission = record.read(connection, submission_id)
         _append(connection, submission, step)
         end_reservations(

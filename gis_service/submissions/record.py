@@ -5,7 +5,7 @@ import binascii
 import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import orjson
 from psycopg.types.json import Jsonb
@@ -201,6 +201,18 @@ def original(connection: Connection, submission_id: str) -> tuple[bytes, dict[st
 def lapsed(connection: Connection, today: datetime.date) -> list[str]:
     """Approved submissions whose last day is over and that nothing followed."""
     return [one["submission_id"] for one in rows(connection, _SQL["lapsed"], today=today)]
+
+
+def state_named(text: str | None) -> State | None:
+    """A state by its word; ``BadParameter`` lists them."""
+    if text is None:
+        return None
+    for state in get_args(State):
+        if state == text:
+            found: State = state
+            return found
+    names = ", ".join(get_args(State))
+    raise BadParameter(f"state is one of {names}.", f"state 应为 {names} 之一。")
 
 
 def out_of_turn(submission: Mapping[str, Any], wanted: State) -> Conflict:
