@@ -97,7 +97,7 @@ def key_value_pairs(query: str) -> dict[str, str]:
     return found
 
 
-_LEADING: Final = re.compile(r"\s*([+-]?\d{1,9})(?!\d)")
+_LEADING: Final = re.compile(r"\s*([+-]?[0-9]{1,9})(?![0-9])")
 
 
 def leading_integer(pairs: dict[str, str], *names: str) -> int:

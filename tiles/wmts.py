@@ -202,13 +202,13 @@ def _matrix(matrix: TileMatrix, matrix_set: MatrixSet, flavour: Flavour) -> Iter
     yield "</TileMatrix>"
 
 
-def exception_report(code: str, text: str, locator: str | None = None) -> str:
+def exception_report(code: str, text: str, language: str, locator: str | None = None) -> str:
     """What went wrong, as OWS Common 1.1 says it."""
     place = f" locator={quoteattr(locator)}" if locator else ""
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
         '<ows:ExceptionReport xmlns:ows="http://www.opengis.net/ows/1.1" version="1.1.0" '
-        f'xml:lang="zh"><ows:Exception exceptionCode={quoteattr(code)}{place}>'
+        f'xml:lang="{language}"><ows:Exception exceptionCode={quoteattr(code)}{place}>'
         f"<ows:ExceptionText>{escape(text)}</ows:ExceptionText>"
         "</ows:Exception></ows:ExceptionReport>\n"
     )

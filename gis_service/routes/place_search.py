@@ -132,7 +132,7 @@ def _component(
     request: Request, unit: Place, around: Sequence[tuple[Place, float]], lon: float, lat: float
 ) -> Values:
     region = library_of(request).config.region
-    towns = [one for one in around if "kind" in one[0].attributes]
+    towns = [one for one in around if "kind" in one[0].attributes and one[0].name != unit.name]
     roads = [one for one in around if "road_class" in one[0].attributes]
     town, poi, road = (found[0] if found else None for found in (towns, around, roads))
 

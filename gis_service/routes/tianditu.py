@@ -39,7 +39,7 @@ from tiles.wmts import Flavour, WmtsLayer, WmtsService, capabilities, exception_
 _log = logging.getLogger(__name__)
 
 _WORLD: Final = Box(-180.0, -90.0, 180.0, 90.0)
-_XML: Final = "text/xml;charset=UTF-8"
+XML: Final = "text/xml;charset=UTF-8"
 _ILLEGAL_KEY: Final = {"msg": "非法Key", "resolve": "请到API控制台重新申请Key", "code": 1}
 _OTHER_PAGE: Final = {
     "msg": "域名不匹配", "resolve": "请到API控制台查看域名配置并修改", "code": 7,
@@ -78,20 +78,24 @@ def with_reports(handler: Handler) -> Handler:
         try:
             return refused_key(request) or await handler(request)
         except GisError as error:
-            return _report(request, error)
+            return report(request, error)
 
     return answer
 
 
-def _report(request: Request, error: GisError) -> Response:
+def report(request: Request, error: GisError, status: int | None = None) -> Response:
+    """An error as an exception report, with its own status or another."""
     code = error.code if error.code[:1].isupper() else "InvalidParameterValue"
     if error.code == "tile-outside":
         code = "TileOutOfRange"
     elif not isinstance(error, BadParameter | NotFound):
         code = "NoApplicableCode"
-    text = exception_report(code, error.text.in_language(language_of(request)))
+    language = language_of(request)
+    text = exception_report(code, error.text.in_language(language), language)
     headers = {"Access-Control-Allow-Origin": "*", "Cache-Control": "no-store"}
-    return Response(text, int(status_of(error)), {**headers, **headers_of(error)}, media_type=_XML)
+    return Response(
+        text, status or int(status_of(error)), {**headers, **headers_of(error)}, media_type=XML
+    )
 
 
 @with_reports
@@ -208,7 +212,7 @@ def _capabilities(request: Request, service: Service, flavour: Flavour) -> Respo
         matrix_sets=(matrix_set,),
     )
     headers = {"Access-Control-Allow-Origin": "*", "Cache-Control": "no-cache"}
-    return Response(capabilities(document, flavour), headers=headers, media_type=_XML)
+    return Response(capabilities(document, flavour), headers=headers, media_type=XML)
 
 
 DOORS: Final[list[BaseRoute]] = [
