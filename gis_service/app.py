@@ -38,6 +38,7 @@ from gis_service.routes import (
     submissions,
     tianditu,
     tiles,
+    wmts,
 )
 from layers.text import Text
 
@@ -61,6 +62,7 @@ def create_app(library: Library, lifespan: Lifespan[Starlette] | None = None) ->
             *pages.ROUTES,
             *maps.ROUTES,
             *tiles.ROUTES,
+            *wmts.ROUTES,
             *tianditu.ROUTES,
             *ogc_tiles.ROUTES,
             *map_images.ROUTES,
