@@ -1,7 +1,7 @@
-"""Tiles by XYZ in web mercator, and the TileJSON that leads to them."""
+"""Tiles by XYZ in web mercator, vectors and pictures, and the TileJSON that leads to them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, Literal
 
 import orjson
 from starlette.requests import Request
@@ -12,6 +12,7 @@ from gis_service.library import InForce, LayerInForce, Library
 from gis_service.map_tiles import TileAsked
 from gis_service.pictures import TIME_PARAMETERS, time_query
 from gis_service.problems import language_of
+from gis_service.routes.map_sheets import sheet_answer
 from gis_service.routes.maps import layers_named, pictures_of
 from gis_service.routes.requests import base_url, library_of, refuse_unknown
 from gis_service.routes.tile_answers import (
@@ -24,7 +25,7 @@ from gis_service.routes.tile_answers import (
 )
 from layers.catalog import Layer
 from layers.errors import NotFound
-from tiles.tile_format import MVT
+from tiles.tile_format import MVT, format_named
 
 HIGHEST_ZOOM: Final = 22
 _GRID: Final = "WebMercatorQuad"
@@ -97,6 +98,24 @@ async def tile(request: Request) -> Response:
     )  # fmt: skip
 
 
+async def picture(request: Request) -> Response:
+    """A map tile of a base map (``vec``, ``cva`` …) or of plan layers, as PNG, JPEG or WebP."""
+    return await _picture(request, 1)
+
+
+async def picture_twice(request: Request) -> Response:
+    """The same with 512 pixels, for screens of double density."""
+    return await _picture(request, 2)
+
+
+async def _picture(request: Request, scale: Literal[1, 2]) -> Response:
+    refuse_unknown(request, ("v", "tk", *TIME_PARAMETERS))
+    path = request.path_params
+    form = format_named(path["suffix"])
+    place = tile_numbers(path["z"], path["x"], path["y"])
+    return await sheet_answer(request, path["layers"], _GRID, place, form, scale)
+
+
 def _held(request: Request, picture: InForce, named: Sequence[Layer]) -> InForce:
     """The picture, if a named edition holds all the layers: what it does not is not there."""
     missing = [layer.id for layer in named if layer.id not in picture.layers]
@@ -122,4 +141,6 @@ def _contents(picture: InForce, named: Sequence[Layer]) -> list[LayerInForce]:
 ROUTES: Final = [
     Route("/tiles/{layers}.json", tilejson),
     Route("/tiles/{layers}/{z}/{x}/{y}.mvt", tile),
+    Route("/tiles/{layers}/{z}/{x}/{y}@2x.{suffix}", picture_twice),
+    Route("/tiles/{layers}/{z}/{x}/{y}.{suffix}", picture),
 ]
