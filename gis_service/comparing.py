@@ -29,7 +29,7 @@ from planning_rules.canonical_json import canonical
 from planning_rules.land_take import COUNTY
 from planning_rules.plan_comparison import PairRules, PlanCell, PlanSide, compare_cell
 from planning_rules.plan_patches import WidthRules, clusters, join_open_clusters
-from planning_rules.plan_report import Inputs, PairReport, build_report
+from planning_rules.plan_report import Inputs, PairReport, build_report, gap_rows, touch_rows
 from planning_rules.plan_totals import (
     NamedPatch,
     PairNames,
@@ -59,11 +59,12 @@ class CompareRequest:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The report, all patches in its order, and ground without data by pair and side (WKB)."""
+    """The report with all that its map layers draw: patches in its order, contacts, no data."""
 
     report: dict[str, Any]
     patches: Sequence[dict[str, Any]]
-    pairs: Sequence["PairResult"]
+    touches: Sequence[dict[str, Any]]
+    gaps: Sequence[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,13 @@ def compare_plans(
         progress("patches", 1.0)
         patches = [one for result in results for one in _patch_rows(connection, result)]
     report = _report(library, as_of, request, region, results, left, patches)
-    return Comparison(report, patches, results)
+    named = [_pair_report(result) for result in results]
+    return Comparison(
+        report,
+        patches,
+        [row for pair in named for row in touch_rows(pair)],
+        [row for pair in named for row in gap_rows(pair)],
+    )
 
 
 def _part(progress: Progress, pair: LayerPair, number: int, count: int) -> Callable[[float], None]:

@@ -97,14 +97,14 @@ def in_order[K, T](
     for key, arguments in tasks:
         waiting.append((key, runner.submit(function, *arguments)))
         if len(waiting) >= workers * _AHEAD:
-            yield _answer(waiting.pop(0))
-    while waiting:
-        yield _answer(waiting.pop(0))
+            key, future = waiting.pop(0)
+            yield key, _answer(future)
+    for key, future in waiting:
+        yield key, _answer(future)
 
 
-def _answer[K, T](task: tuple[K, Future[T]]) -> tuple[K, T | GaveUp]:
-    key, future = task
+def _answer[T](future: Future[T]) -> T | GaveUp:
     try:
-        return key, future.result()
+        return future.result()
     except GaveUp as error:
-        return key, error
+        return error

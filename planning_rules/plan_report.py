@@ -10,7 +10,9 @@ import shapely
 
 from layers.area import area_m2
 from layers.text import Text
+from planning_rules.canonical_json import geometry_json
 from planning_rules.finding import FindingOutcome, basis_json, text_json, worst
+from planning_rules.patch import rounded
 from planning_rules.plan_totals import PairNames, PairTotals, class_json, totals_json
 from planning_rules.report import DISCLAIMERS, SYNTHETIC, digest, engine_json, parameters_json
 from planning_rules.rule import Rule
@@ -248,3 +250,35 @@ def _no_data(pair: PairReport) -> Iterator[dict[str, Any]]:
         area = sum(area_m2(shape) for shape in shapely.from_wkb(np.array(blobs, dtype=object)))
         if round(area, 2) > 0:
             yield {"plan": pair.plans[index], "layer": layer, "area_m2": round(float(area), 2)}
+
+
+def touch_rows(pair: PairReport) -> Iterator[dict[str, Any]]:
+    """Contacts for map layers, one row for each pair of classes in a cell."""
+    for touch in pair.totals.touches:
+        yield {
+            "kind": "touch",
+            "rule_id": pair.rule.id,
+            "subject_layer": pair.names.subject_layer,
+            "target_layer": pair.names.target_layer,
+            "subject": class_json(pair.names.subject_classes[touch.subject_class]),
+            "target": class_json(pair.names.target_classes[touch.target_class]),
+            "count": touch.count,
+            "length_m": round(touch.length_m, 2),
+            "geometry": geometry_json(rounded(shapely.from_wkb(touch.wkb))),
+        }
+
+
+def gap_rows(pair: PairReport) -> Iterator[dict[str, Any]]:
+    """Ground without data for map layers, cell by cell."""
+    for index, side in enumerate(("subject", "target")):
+        layer = (pair.names.subject_layer, pair.names.target_layer)[index]
+        for blob in pair.totals.gaps.get(side, []):
+            shape = shapely.from_wkb(blob)
+            yield {
+                "kind": "no-data",
+                "rule_id": pair.rule.id,
+                "plan": pair.plans[index],
+                "layer": layer,
+                "area_m2": round(area_m2(shape), 2),
+                "geometry": geometry_json(rounded(shape)),
+            }

@@ -105,9 +105,11 @@ def _region(asked: str | None) -> "RegionRequest | None":
 
 
 def _write(comparison: "Comparison", output: Path) -> None:
-    from gis_service.comparison_forms import write_form
+    from gis_service.comparison_forms import Drawn, form_of
 
-    write_form(comparison, output, language())
+    form = form_of(output.suffix.lower().removeprefix("."))
+    drawn = Drawn(comparison.report, comparison.patches, comparison.touches, comparison.gaps)
+    form.write(drawn, output, language())
 
 
 def _show(report: dict[str, Any]) -> None:
@@ -118,7 +120,9 @@ def _show(report: dict[str, Any]) -> None:
         subject, target = pair["subject"], pair["target"]
         mark, _ = VERDICT_WORDS[pair["outcome"]]
         compared = pair["ground"]["compared_m2"] / 10_000
-        show(f"{mark} {pair['rule_id']}  {subject['layer']} × {target['layer']}  {compared:,.1f} ha")
+        show(
+            f"{mark} {pair['rule_id']}  {subject['layer']} × {target['layer']}  {compared:,.1f} ha"
+        )
         for row in pair["pairs_of_classes"]:
             if row["kind"] is not None:
                 one, two = row["subject"]["code"], row["target"]["code"]

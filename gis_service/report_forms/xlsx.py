@@ -4,15 +4,13 @@ Cells hold values, never formulas: a text that begins with ``=`` stays a text.
 """
 
 import io
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from openpyxl import Workbook
-from openpyxl.cell import WriteOnlyCell
-from openpyxl.styles import Alignment, Font, PatternFill
 
 from gis_service.report_forms.patch_rows import patch_rows
+from gis_service.report_forms.sheets import add_sheet
 
 _SHEETS: Final[Mapping[str, tuple[str, str]]] = {
     "summary": ("概要", "Summary"),
@@ -51,16 +49,13 @@ _ABOUT: Final[Mapping[str, tuple[str, str]]] = {
     "rule_set": ("规则集", "Rule set"), "digest": ("报告摘要", "Digest"),
     "signature": ("签名", "Signature"), "verify": ("验证地址", "Verify at"),
 }  # fmt: skip
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
-_LONGEST: Final = 32_000
-"""A cell of a workbook holds 32,767 characters."""
 
 
 def write_xlsx(report: Mapping[str, Any], language: str, verify_url: str | None) -> bytes:
     """The workbook in Chinese or English."""
     column = 0 if language == "zh" else 1
     book = Workbook(write_only=True)
-    _sheet(book, _SHEETS["summary"][column], (), _summary(report, language, column, verify_url))
+    add_sheet(book, _SHEETS["summary"][column], (), _summary(report, language, column, verify_url))
     tables: tuple[tuple[str, Iterable[Sequence[Any]]], ...] = (
         ("findings", (_finding(f, language) for f in report["findings"])),
         ("patches", (tuple(row.values.values()) for row in patch_rows(report, language))),
@@ -76,7 +71,7 @@ def write_xlsx(report: Mapping[str, Any], language: str, verify_url: str | None)
     )
     for name, rows in tables:
         heads = [head[column] for head in _HEADS[name]]
-        _sheet(book, _SHEETS[name][column], heads, rows)
+        add_sheet(book, _SHEETS[name][column], heads, rows)
     out = io.BytesIO()
     book.save(out)
     return out.getvalue()
@@ -123,30 +118,3 @@ def _land_take(report: Mapping[str, Any], column: int) -> Iterable[tuple[Any, ..
     if report["land_take"]:
         total = ("合计", "Total")[column]
         yield (total, None, None, report["submission"]["area_m2"], 1)
-
-
-def _sheet(book: Workbook, title: str, heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    sheet = book.create_sheet(title)
-    sheet.freeze_panes = "A2" if heads else None
-    for index in range(max(len(heads), 2)):
-        sheet.column_dimensions[chr(ord("A") + index)].width = 24
-    if heads:
-        sheet.append([_head(sheet, head) for head in heads])
-    for row in rows:
-        sheet.append([_cell(sheet, value) for value in row])
-
-
-def _head(sheet: Any, text: str) -> Any:
-    cell = _cell(sheet, text)
-    cell.font = Font(bold=True)
-    cell.fill = PatternFill("solid", fgColor="E8EDF2")
-    return cell
-
-
-def _cell(sheet: Any, value: Any) -> Any:
-    if not isinstance(value, str):
-        return WriteOnlyCell(sheet, value)
-    cell = WriteOnlyCell(sheet, _CONTROL.sub("", value)[:_LONGEST])
-    cell.data_type = "s"  # never a formula
-    cell.alignment = Alignment(wrap_text=True, vertical="top")
-    return cell
