@@ -103,7 +103,7 @@ def in_order[K, T](
         yield key, _answer(future)
 
 
-def _answer[T](future: Future[T]) -> T | GaveUp:
+def _answer(future: Future[Any]) -> Any:
     try:
         return future.result()
     except GaveUp as error:
