@@ -53,6 +53,13 @@ _TITLES: Final[dict[HTTPStatus, Text]] = {
 }
 
 
+_OGC_PROCESSES: Final = "http://www.opengis.net/def/exceptions/ogcapi-processes-1/1.0/"
+_OGC_TYPES: Final = {
+    code: _OGC_PROCESSES + code for code in ("no-such-process", "no-such-job", "result-not-ready")
+}
+"""Where a standard fixes the type of a problem, its word holds."""
+
+
 def language_of(request: Request) -> str:
     """``zh`` if ``lang=`` or else Accept-Language begins with Chinese, ``en`` otherwise."""
     asked = request.query_params.get("lang") or request.headers.get("accept-language", "en")
@@ -79,7 +86,7 @@ def problem(
     language = language_of(request)
     title = _TITLES.get(status, Text(zh=status.phrase, en=status.phrase))
     body: dict[str, Any] = {
-        "type": f"urn:gis-service:problem:{code}",
+        "type": _OGC_TYPES.get(code, f"urn:gis-service:problem:{code}"),
         "title": title.in_language(language),
         "status": int(status),
         "detail": detail.in_language(language),
@@ -136,6 +143,8 @@ def answer_http_error(request: Request, error: Exception) -> Response:
 def answer_database_error(request: Request, error: Exception) -> Response:
     """Handler for a database that is away, busy or past its deadline: 503, try again."""
     _log.warning("database: %s: %s", type(error).__name__, error)
+    if errors.is_disk_full(error):
+        return answer_gis_error(request, errors.disk_full())
     return problem(
         request,
         HTTPStatus.SERVICE_UNAVAILABLE,

@@ -22,6 +22,7 @@
 (rows of an import, findings of a check) are not exceptions; they are rows with a reason.
 """
 
+import errno
 from dataclasses import dataclass
 
 from layers.text import Text
@@ -154,3 +155,20 @@ class Unavailable(GisError):
     """The database or the machine cannot do it now."""
 
     code = "unavailable"
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether a file could not grow, here or in the database (SQLSTATE 53100)."""
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return full or getattr(error, "sqlstate", None) == "53100"
+
+
+def disk_full() -> Unavailable:
+    """The one answer to a full disk, wherever it is noticed."""
+    return Unavailable(
+        "The disk is full (that of the database or of temporary files, TMPDIR); what was in force "
+        "stays so and nothing is stored half. Free some space and try again.",
+        "磁盘空间不足（数据库或临时文件目录 TMPDIR 所在磁盘）；现行数据未变，未存储不完整的内容。"
+        "请腾出空间后重试。",
+        code="disk-full",
+    )

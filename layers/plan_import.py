@@ -12,13 +12,14 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import psycopg
 import shapely
 from psycopg.types.json import Jsonb
 
@@ -504,6 +505,7 @@ def _progress_watch(job_dir: Path, progress: Progress) -> Callable[[], None]:
 
 
 def _drop_quietly(connection: Connection, content_id: int) -> None:
-    """After a failure: the content goes if the connection still works; else the next sweep."""
+    """After a failure: the content goes if the database still can; else by the next sweep."""
     if not connection.closed and not connection.broken:
-        contents.drop_content(connection, content_id)
+        with suppress(psycopg.Error):  # a full disk, say: what went wrong first is what is told
+            contents.drop_content(connection, content_id)

@@ -27,7 +27,7 @@ from typing import Any, Final, Self
 
 from pebble import ProcessExpired, ProcessPool
 
-from layers.errors import GaveUp, GisError, Unavailable
+from layers.errors import GaveUp, GisError, Unavailable, disk_full, is_disk_full
 
 DEFAULT_MEMORY_BYTES: Final = 4 << 30
 DEFAULT_FILE_BYTES: Final = 16 << 30
@@ -124,6 +124,8 @@ class Sandbox:
                 if not try_again:
                     raise _gave_up_by_signal(-signal.SIGTERM) from None
             except Exception as error:
+                if is_disk_full(error):
+                    raise disk_full() from None
                 if _is_out_of_memory(error):
                     raise _out_of_memory() from None
                 raise
