@@ -8,6 +8,7 @@ from typing import Any
 
 import mapbox_vector_tile
 import pytest
+import shapely
 from PIL import Image
 from starlette.testclient import TestClient
 
@@ -18,6 +19,8 @@ from layers.catalog import Layer
 HREF = "{http://www.w3.org/1999/xlink}href"
 OWS = "{http://www.opengis.net/ows/1.1}"
 TILE = "TILEMATRIX=8&TILEROW=113&TILECOL=206"
+SEA = (203, 221, 233)
+"""The background of ``vec`` in config/base_maps.yml; a palette is off by a shade."""
 Configured = Callable[..., TestClient]
 
 
@@ -63,7 +66,7 @@ def test_every_door_gives_the_same_tile(client: TestClient, path: str) -> None:
 
 
 def test_the_map_is_where_it_is_on_both_grids(client: TestClient) -> None:
-    """Land and sea of the base map, against the county layer, at points 40 km off the axes."""
+    """Land and sea of the base map, against the county layer, on both axes."""
     for grid, at in (("w", (206, 113)), ("c", (206, 50))):
         answer = client.get(f"/DataServer?T=vec_{grid}&x={at[0]}&y={at[1]}&l=8")
         tile = picture(answer.content).convert("RGB")
@@ -74,8 +77,6 @@ def test_the_map_is_where_it_is_on_both_grids(client: TestClient) -> None:
         decoded = mapbox_vector_tile.decode(vector.content, default_options={"y_coord_down": True})[
             "county"
         ]["features"]
-        import shapely
-
         land = shapely.union_all([shapely.geometry.shape(one["geometry"]) for one in decoded])
         right = wrong = 0
         for column in range(8, 256, 16):
@@ -83,7 +84,8 @@ def test_the_map_is_where_it_is_on_both_grids(client: TestClient) -> None:
                 spot = shapely.Point(column * 16, row * 16)
                 if land.boundary.distance(spot) < 100:
                     continue
-                is_sea = tile.getpixel((column, row)) == (203, 221, 233)
+                shades = zip(tile.getpixel((column, row)), SEA, strict=True)  # type: ignore[arg-type]
+                is_sea = all(abs(one - other) < 8 for one, other in shades)
                 right += is_sea != land.contains(spot)
                 wrong += is_sea == land.contains(spot)
         assert right > 20 * max(wrong, 1)
