@@ -24,6 +24,7 @@ from gis_service.crs_offered import CRS84, OFFERED_CRS, STORAGE_CRS_URI
 from gis_service.library import InForce, Library
 from gis_service.problems import problem
 from gis_service.processes import PROCESSES
+from gis_service.tilesets import schemes_link, tiles_links
 from layers.catalog import Layer, Plan
 from layers.crs import Box
 from layers.text import Text
@@ -263,6 +264,7 @@ def mend_collection(document: dict[str, Any]) -> None:
             "href": address.split("/items", 1)[0] + "/sortables",
         }
     )
+    document["links"] += tiles_links(address.split("/items", 1)[0])
 
 
 def mend_collections(document: dict[str, Any]) -> None:
@@ -277,7 +279,9 @@ def add_catalogue(document: dict[str, Any], base_url: str, language: str, region
 
 
 def link_catalogue(document: dict[str, Any], base_url: str) -> None:
-    """The landing page leads to the record collection."""
+    """The landing page leads to the record collection and to tiles."""
+    document["links"] += tiles_links(f"{base_url}/ogc")
+    document["links"].append(schemes_link(f"{base_url}/ogc/tileMatrixSets"))
     document["links"].append(
         {
             "rel": "http://www.opengis.net/def/rel/ogc/1.0/ogc-catalog",
