@@ -41,5 +41,16 @@ EDITS: Final = _classes(
 PROCESSES: Final = _classes("ogcapi-processes-1/1.0", "core", "ogc-process-description", "json",
                             "html", "oas30")  # fmt: skip
 
-CLASSES: Final = (*COMMON, *FEATURES, *FILTER, *SCHEMAS, *EDITS, *RECORD_CLASSES, *PROCESSES)
+TILES: Final = (
+    *_classes(
+        "ogcapi-tiles-1/1.0", "core", "tileset", "tilesets-list", "dataset-tilesets",
+        "geodata-tilesets", "collections-selection", "datetime", "oas30", "mvt", "png", "jpeg",
+    ),
+    *_classes("tms/2.0", "tilematrixset", "json-tilematrixset", "tilesetmetadata",
+              "json-tilesetmetadata", "tilematrixsetlimits", "json-tilematrixsetlimits"),
+)  # fmt: skip
+
+CLASSES: Final = (
+    *COMMON, *FEATURES, *FILTER, *SCHEMAS, *EDITS, *RECORD_CLASSES, *PROCESSES, *TILES,
+)  # fmt: skip
 """All of them; doors of other standards add theirs here."""
