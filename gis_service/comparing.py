@@ -5,11 +5,11 @@ an executor, never in the database or in this process.
 """
 
 import datetime
-import hashlib
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Final
 
 import numpy as np
@@ -19,27 +19,30 @@ from gis_service.comparison_pairs import LayerPair, NotCompared, asked_plans, la
 from gis_service.comparison_region import Region, RegionRequest, region_of
 from gis_service.executors import in_order
 from gis_service.library import Library, today
+from gis_service.row_spool import RowSpool
 from layers.comparison_rows import ContentRows, shared_cells
 from layers.crs import Box
 from layers.database import Connection
 from layers.editions import Content, contents_in_force
 from layers.errors import GaveUp
 from layers.features import coverage_near
-from planning_rules.canonical_json import canonical
 from planning_rules.land_take import COUNTY
 from planning_rules.plan_comparison import PairRules, PlanCell, PlanSide, compare_cell
 from planning_rules.plan_patches import WidthRules, clusters, join_open_clusters
-from planning_rules.plan_report import Inputs, PairReport, build_report, gap_rows, touch_rows
-from planning_rules.plan_totals import (
-    NamedPatch,
-    PairNames,
-    PairTotals,
-    named_features,
-    named_patches,
+from planning_rules.plan_report import (
+    MOST_PATCHES,
+    Inputs,
+    PairReport,
+    build_report,
+    gap_rows,
+    pair_json,
+    touch_rows,
 )
+from planning_rules.plan_totals import PairNames, PairTotals, named_features, named_patches
 
 Progress = Callable[[str, float], None]
 Task = tuple[Box, tuple[PlanCell, PairRules]]
+_Contents = tuple[Content | None, Content | None]
 
 CELL_VERTICES: Final = 40_000
 _JOIN_BATCH: Final = 400
@@ -62,20 +65,9 @@ class Comparison:
     """The report with all that its map layers draw: patches in its order, contacts, no data."""
 
     report: dict[str, Any]
-    patches: Sequence[dict[str, Any]]
-    touches: Sequence[dict[str, Any]]
-    gaps: Sequence[dict[str, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class PairResult:
-    """One pair of layers with all that its cells said."""
-
-    pair: LayerPair
-    names: PairNames
-    totals: PairTotals
-    contents: tuple[Content | None, Content | None]
-    patches: tuple[NamedPatch, ...]
+    patches: RowSpool
+    touches: RowSpool
+    gaps: RowSpool
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,30 +94,41 @@ def compare_plans(
     as_of = request.as_of or today()
     plans = asked_plans(library.catalog, request.plans)
     pairs, left = layer_pairs(library.catalog, library.rule_set, library.keepers, plans, as_of)
+    found = _Found([], RowSpool(), RowSpool(), RowSpool())
     with library.pool.connection() as connection, connection.transaction():
         connection.execute(_SNAPSHOT)
         connection.execute(_NO_DEADLINE)
         layers = {layer.id for pair in pairs for layer in (pair.subject, pair.target)}
         contents = contents_in_force(connection, sorted({*layers, COUNTY}), as_of)
-        units = contents.get(COUNTY)
         region = None
         if request.region is not None:
-            region = region_of(library, connection, units, request.region)
-        results = []
+            region = region_of(library, connection, contents.get(COUNTY), request.region)
         for number, pair in enumerate(pairs):
             work = _PairWork(library, connection, pair, contents, region, runner, workers)
-            share = _part(progress, pair, number, len(pairs))
-            results.append(work.result(share))
-        progress("patches", 1.0)
-        patches = [one for result in results for one in _patch_rows(connection, result)]
-    report = _report(library, as_of, request, region, results, left, patches)
-    named = [_pair_report(result) for result in results]
-    return Comparison(
-        report,
-        patches,
-        [row for pair in named for row in touch_rows(pair)],
-        [row for pair in named for row in gap_rows(pair)],
-    )
+            totals, names = work.result(_part(progress, pair, number, len(pairs)))
+            sides = (contents.get(pair.subject.id), contents.get(pair.target.id))
+            found.add(connection, _pair_report(pair, names, totals, sides), sides)
+    progress("report", 1.0)
+    report = _report(library, as_of, request, region, found, left)
+    return Comparison(report, found.patches, found.touches, found.gaps)
+
+
+@dataclass(slots=True)
+class _Found:
+    """What the pairs came to; patches go to files pair by pair."""
+
+    pairs: list[dict[str, Any]]
+    patches: RowSpool
+    touches: RowSpool
+    gaps: RowSpool
+    synthetic: bool = False
+
+    def add(self, connection: Connection, pair: PairReport, contents: _Contents) -> None:
+        self.pairs.append(pair_json(pair))
+        self.synthetic |= pair.synthetic
+        self.patches.add(_patch_rows(connection, pair, contents))
+        self.touches.add(touch_rows(pair))
+        self.gaps.add(gap_rows(pair))
 
 
 def _part(progress: Progress, pair: LayerPair, number: int, count: int) -> Callable[[float], None]:
@@ -145,13 +148,13 @@ class _PairWork:
     runner: Executor
     workers: int
 
-    def result(self, progress: Callable[[float], None]) -> PairResult:
+    def result(self, progress: Callable[[float], None]) -> tuple[PairTotals, PairNames]:
         """All cells, then the components that cell edges had cut."""
         pair = self.pair
         one, two = (self.contents.get(layer.id) for layer in (pair.subject, pair.target))
         names = PairNames(pair.rule.id, pair.subject.id, pair.target.id, (), ())
         if one is None or two is None:
-            return PairResult(pair, names, PairTotals(()), (one, two), ())
+            return PairTotals(()), names
         (subject, classes), (target, others) = (
             self._layer(layer.id, content)
             for layer, content in ((pair.subject, one), (pair.target, two))
@@ -170,9 +173,7 @@ class _PairWork:
         bounds = self._bounds(subject, target)
         if bounds is not None:
             self._compare(subject, target, rules, bounds, totals, progress)
-        return PairResult(
-            pair, names, totals, (one, two), tuple(named_patches(names, totals))
-        )  # fmt: skip
+        return totals, names
 
     def _layer(self, layer_id: str, content: Content) -> tuple[_Layer, tuple[Any, ...]]:
         """The rows of a layer with the class of every feature, and the classes."""
@@ -267,15 +268,17 @@ class _Units:
         return tuple(sorted((code, blob) for code, blob in named if code))
 
 
-def _patch_rows(connection: Connection, result: PairResult) -> Iterator[dict[str, Any]]:
+def _patch_rows(
+    connection: Connection, pair: PairReport, contents: _Contents
+) -> Iterator[dict[str, Any]]:
     """The patches of a pair as JSON, with the ids of their features."""
-    one, two = result.contents
+    one, two = contents
     if one is None or two is None:
         return
-    subjects, targets = named_features([named.patch for named in result.patches])
+    subjects, targets = named_features(pair.totals.patches)
     own = ContentRows.of(connection, one.content_id).feature_ids(subjects)
     others = ContentRows.of(connection, two.content_id).feature_ids(targets)
-    for named in result.patches:
+    for named in named_patches(pair.names, pair.totals):
         yield named.as_json(own, others)
 
 
@@ -284,44 +287,51 @@ def _report(
     as_of: datetime.date,
     request: CompareRequest,
     region: Region | None,
-    results: Sequence[PairResult],
+    found: _Found,
     left: Sequence[NotCompared],
-    patches: Sequence[dict[str, Any]],
 ) -> dict[str, Any]:
     created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    inputs = Inputs(
+        plans=request.plans,
+        region=None if region is None else region.name,
+        as_of=as_of,
+        rule_set=library.rule_set,
+        cell_vertices=CELL_VERTICES,
+    )
     report = build_report(
-        Inputs(
-            plans=request.plans,
-            region=None if region is None else region.name,
-            as_of=as_of,
-            rule_set=library.rule_set,
-            cell_vertices=CELL_VERTICES,
-        ),
-        [_pair_report(result) for result in results],
+        inputs,
+        found.pairs,
         [
-            {"plan": one.plan, "layer": one.layer, "hidden": one.hidden,
-             "reason": one.reason.model_dump()}
+            {
+                "plan": one.plan, "layer": one.layer, "hidden": one.hidden,
+                "reason": one.reason.model_dump(),
+            }
             for one in left
         ],
-        patches,
-        patches_sha256(patches),
+        {
+            "count": len(found.patches),
+            "sha256": found.patches.sha256,
+            "listed": list(islice(found.patches, MOST_PATCHES)),
+        },
         report_id=str(uuid.uuid4()),
         created=created.replace("+00:00", "Z"),
+        synthetic=found.synthetic,
     )  # fmt: skip
     report["signature"] = library.keys.sign(report)
     return report
 
 
-def _pair_report(result: PairResult) -> PairReport:
-    pair = result.pair
+def _pair_report(
+    pair: LayerPair, names: PairNames, totals: PairTotals, contents: _Contents
+) -> PairReport:
     return PairReport(
         rule=pair.rule,
-        names=result.names,
-        totals=result.totals,
+        names=names,
+        totals=totals,
         plans=(pair.subject_plan.id, pair.target_plan.id),
-        contents=tuple(_content_json(content) for content in result.contents),
+        contents=tuple(_content_json(content) for content in contents),
         prevails=pair.prevailing.id,
-        synthetic=any(content is not None and content.synthetic for content in result.contents),
+        synthetic=any(content is not None and content.synthetic for content in contents),
     )
 
 
@@ -334,11 +344,3 @@ def _content_json(content: Content | None) -> dict[str, Any] | None:
         "accuracy_m": content.accuracy_m,
         "features": content.feature_count,
     }
-
-
-def patches_sha256(patches: Sequence[Mapping[str, Any]]) -> str:
-    """Over the canonical form of every patch in order, each with a line end."""
-    whole = hashlib.sha256()
-    for patch in patches:
-        whole.update(canonical(patch) + b"\n")
-    return whole.hexdigest()

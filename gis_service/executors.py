@@ -9,6 +9,7 @@ of them, changes no byte of a result.
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any, Final
 
 from layers.errors import BadParameter, GaveUp, Unavailable
@@ -59,7 +60,7 @@ def executor(
 @contextmanager
 def _dask(address: str) -> Iterator[tuple[Executor, int]]:
     try:
-        from distributed import Client
+        distributed: Any = import_module("distributed")  # untyped, and an extra
     except ImportError:
         raise BadParameter(
             "--scheduler needs Dask; install the extra: uv sync --extra dask",
@@ -67,7 +68,7 @@ def _dask(address: str) -> Iterator[tuple[Executor, int]]:
             code="no-dask",
         ) from None
     try:
-        client = Client(address, timeout=_DASK_WAIT_S, set_as_default=False)
+        client = distributed.Client(address, timeout=_DASK_WAIT_S, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise Unavailable(
             f"No Dask scheduler answers at {address}.", f"{address} 处没有 Dask 调度器应答。"

@@ -86,16 +86,19 @@ class PairReport:
 
 def build_report(
     inputs: Inputs,
-    pairs: Sequence[PairReport],
+    pairs: Sequence[Mapping[str, Any]],
     not_compared: Sequence[Mapping[str, Any]],
-    patches: Sequence[Mapping[str, Any]],
-    patches_sha256: str,
+    patches: Mapping[str, Any],
     *,
     report_id: str,
     created: str,
+    synthetic: bool,
 ) -> dict[str, Any]:
-    """The report, unsigned; all but its number, time and signature goes into the digest."""
-    outcomes = [pair.outcome() for pair in pairs]
+    """The report, unsigned; all but its number, time and signature goes into the digest.
+
+    ``pairs`` are what ``pair_json`` gives; ``patches`` are count, digest and the first of them.
+    """
+    outcomes: list[FindingOutcome] = [pair["outcome"] for pair in pairs]
     if any(one["hidden"] for one in not_compared) or not pairs:
         outcomes.append("undetermined")
     outcome = worst(*outcomes)
@@ -107,13 +110,9 @@ def build_report(
         "summary": text_json(_summary(outcome, pairs)),
         "plans": list(inputs.plans),
         "region": inputs.region,
-        "pairs": [_pair(pair) for pair in pairs],
+        "pairs": list(pairs),
         "not_compared": [dict(one) for one in not_compared],
-        "patches": {
-            "count": len(patches),
-            "sha256": patches_sha256,
-            "listed": [dict(patch) for patch in patches[:MOST_PATCHES]],
-        },
+        "patches": dict(patches),
         "provenance": {
             "rule_set": {
                 "id": inputs.rule_set.id, "version": inputs.rule_set.version,
@@ -128,7 +127,7 @@ def build_report(
     }  # fmt: skip
     if inputs.rule_set.notice is not None:
         report["disclaimers"].append(text_json(inputs.rule_set.notice))
-    if any(pair.synthetic for pair in pairs):
+    if synthetic:
         report["synthetic"] = True
         report["notice"] = text_json(SYNTHETIC)
     report["digest"] = digest(report)
@@ -136,9 +135,9 @@ def build_report(
     return report
 
 
-def _summary(outcome: FindingOutcome, pairs: Sequence[PairReport]) -> Text:
+def _summary(outcome: FindingOutcome, pairs: Sequence[Mapping[str, Any]]) -> Text:
     said = _OUTCOMES[outcome]
-    kinds = [pair.totals.kinds() for pair in pairs]
+    kinds = [pair["kinds"] for pair in pairs]
     count = sum(one.get("conflict", 0) for one in kinds)
     strips = sum(one.get("accuracy-difference", 0) for one in kinds)
     return Text(
@@ -148,7 +147,8 @@ def _summary(outcome: FindingOutcome, pairs: Sequence[PairReport]) -> Text:
     )
 
 
-def _pair(pair: PairReport) -> dict[str, Any]:
+def pair_json(pair: PairReport) -> dict[str, Any]:
+    """One pair of layers in the report."""
     totals, rule = pair.totals, pair.rule
     ground = totals.whole_ground()
     return {

@@ -4,7 +4,7 @@ All are made from the report and its patches alone. The workbook and the JSON li
 than the report does; the map layers hold all of them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,12 +19,15 @@ COLOURS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A comparison as its forms take it: report, all patches, contacts and ground without data."""
+    """A comparison as its forms take it: report, all patches, contacts and ground without data.
+
+    Rows may be more than memory holds; they are read in their order, once a form.
+    """
 
     report: Mapping[str, Any]
-    patches: Sequence[Mapping[str, Any]]
-    touches: Sequence[Mapping[str, Any]]
-    gaps: Sequence[Mapping[str, Any]]
+    patches: Iterable[Mapping[str, Any]]
+    touches: Iterable[Mapping[str, Any]]
+    gaps: Iterable[Mapping[str, Any]]
 
 
 def _json(drawn: Drawn, path: Path, language: str) -> None:

@@ -1,6 +1,7 @@
 """Patches, contacts and ground without data as map layers, with the styles of their kinds."""
 
 from collections.abc import Mapping
+from itertools import batched
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +12,7 @@ from gis_service.comparison_forms import COLOURS, Drawn
 from gis_service.report_forms.map_layers import add_styles, kinds_qml, single_qml, write_layer
 
 _NUMBERS: Final = frozenset({"area_m2", "width_m", "connected_m2", "length_m"})
+_BATCH: Final = 10_000
 _TOUCH, _GAP = "#57606a", "#8c959f"
 
 
@@ -23,13 +25,12 @@ def write_geopackage(drawn: Drawn, path: Path, language: str) -> None:
         ("touches", drawn.touches, single_qml("line", _TOUCH)),
         ("no_data", drawn.gaps, single_qml("fill", _GAP, filled=True)),
     ):
-        if not rows:
-            continue
-        values = [_values(row, language) for row in rows]
-        columns = {key: [one[key] for one in values] for key in values[0]}
-        shapes = [_shape(row["geometry"]) for row in rows]
-        write_layer(path, name, shapes, columns, _NUMBERS)
-        styles[name] = qml
+        for batch in batched(rows, _BATCH):
+            values = [_values(row, language) for row in batch]
+            columns = {key: [one[key] for one in values] for key in values[0]}
+            shapes = [_shape(row["geometry"]) for row in batch]
+            write_layer(path, name, shapes, columns, _NUMBERS)
+            styles[name] = qml
     if not styles:  # an empty file could not be opened
         nothing = {"outcome": [drawn.report["outcome"]], "digest": [drawn.report["digest"]]}
         write_layer(path, "no_patches", [shapely.Point(0, 0)], nothing, _NUMBERS)
