@@ -7,11 +7,13 @@ import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+import numpy as np
 import shapely
 from psycopg import sql
 
 from layers import partitions
 from layers.catalog import Layer
+from layers.coverage_change import pieces_after
 from layers.crs import STORAGE_SRID
 from layers.database import Connection, rows, statements
 from layers.feature_rows import Fingerprint
@@ -143,11 +145,31 @@ def _unions(
     return lambda kind: shapely.union_all([shapely.from_wkb(wkb) for k, wkb in found if k == kind])
 
 
-def cut_coverage(connection: Connection, content_id: int) -> None:
-    """Cut the coverage into the small pieces that checks read."""
+def cut_coverage(connection: Connection, content_id: int, base_id: int | None = None) -> None:
+    """Cut the coverage into the small pieces that checks read; of a delta what differs is cut."""
     table = partitions.parent(connection, "coverage_piece", content_id)
-    for name in ("drop_coverage", "cut_coverage"):
-        connection.execute(sql.SQL(_SQL[name]).format(coverage=table), {"content_id": content_id})
+    values = {"content_id": content_id, "base_id": base_id}
+    connection.execute(sql.SQL(_SQL["drop_coverage"]).format(coverage=table), values)
+    if base_id is None or not _cut_changed(connection, table, values):
+        connection.execute(sql.SQL(_SQL["cut_coverage"]).format(coverage=table), values)
+
+
+def _cut_changed(connection: Connection, table: sql.Identifier, values: dict[str, Any]) -> bool:
+    """Take the pieces of the base that hold, and cut the others; False if there are none."""
+    found = connection.execute(
+        sql.SQL(_SQL["pieces_of_base"]).format(coverage=table), values
+    ).fetchall()
+    if not found:
+        return False
+    numbers = np.array([number for number, _ in found])
+    pieces = shapely.from_wkb(np.array([wkb for _, wkb in found], dtype=object))
+    before, after, *_ = _coverages(connection, values["content_id"], values["base_id"])
+    touched, new = pieces_after(pieces, before, after)
+    connection.execute(
+        sql.SQL(_SQL["cut_changed"]).format(coverage=table),
+        {**values, "changed": numbers[touched].tolist(), "new": shapely.to_wkb(new).tolist()},
+    )
+    return True
 
 
 def settle(connection: Connection, content_id: int, base_id: int | None, layer: Layer) -> None:
@@ -169,7 +191,7 @@ def settle(connection: Connection, content_id: int, base_id: int | None, layer: 
         },
     )
     if covered is not None:
-        cut_coverage(connection, content_id)
+        cut_coverage(connection, content_id, base_id)
 
 
 def _on(name: str, content_id: int, base_id: int | None = None) -> sql.Composed:

@@ -214,7 +214,7 @@ def finish_content(
                 "blocking_issues": blocking_issues,
             },
         )
-        cut_coverage(connection, content_id)
+        cut_coverage(connection, content_id, base_id)
     return int(feature_count)
 
 

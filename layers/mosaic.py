@@ -15,10 +15,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import shapely
-from rasterio.features import shapes, sieve
-from rasterio.transform import from_origin
+from rasterio.features import sieve
 
 from layers.crs import Box, GeometryArray
+from layers.mosaic_outlines import outlines
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -166,20 +166,14 @@ class Mosaic:
                     yield self._polygons(block, top, left)
 
     def _polygons(self, block: npt.NDArray[Any], top: int, left: int) -> Patches:
-        place = from_origin(
-            self.west + left * self.cell_m, self.north - top * self.cell_m, self.cell_m, self.cell_m
-        )
-        found = list(shapes(block, mask=block > 0, connectivity=4, transform=place))
-        classes = np.array([int(value) for _, value in found])
-        rings = [ring for body, _ in found for ring in body["coordinates"]]
-        owner = np.repeat(np.arange(len(found)), [len(body["coordinates"]) for body, _ in found])
-        corners = np.concatenate([np.array(ring) for ring in rings])
-        ring_of = np.repeat(np.arange(len(rings)), [len(ring) for ring in rings])
-        outlines: Any = shapely.linearrings(corners, indices=ring_of)
-        polygons: Any = shapely.polygons(outlines, indices=owner)
-        present = np.unique(classes)
-        joined = [shapely.multipolygons(polygons[classes == number]) for number in present]
-        return Patches(np.array(joined, dtype=object), present)
+        west, north = self.west + left * self.cell_m, self.north - top * self.cell_m
+        found = outlines(block)
+        present, number = np.unique(found.classes, return_inverse=True)
+        order = np.argsort(number, kind="stable")
+        joined: Any = shapely.multipolygons(found.polygons[order], indices=number[order])
+        steps = np.array([self.cell_m, -self.cell_m])
+        placed: Any = shapely.transform(joined, lambda cells: (west, north) + cells * steps)
+        return Patches(np.asarray(placed), present)
 
 
 def _rings(polygons: GeometryArray) -> tuple[GeometryArray, IntArray]:

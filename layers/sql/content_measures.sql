@@ -140,6 +140,24 @@ CROSS JOIN LATERAL (
 ) AS cut
 WHERE c.id = %(content_id)s
 
+-- name: pieces_of_base
+SELECT p.piece, ST_AsBinary(p.geom) AS wkb
+FROM {coverage} AS p
+WHERE p.content_id = %(base_id)s
+
+-- name: cut_changed
+INSERT INTO {coverage} (content_id, piece, geom)
+SELECT %(content_id)s, row_number() OVER (), together.geom
+FROM (
+    SELECT p.geom
+    FROM {coverage} AS p
+    WHERE p.content_id = %(base_id)s AND p.piece <> ALL(%(changed)s::integer [])
+    UNION ALL
+    SELECT (ST_Dump(ST_CollectionExtract(piece.geom, 3))).geom
+    FROM unnest(%(new)s::bytea []) AS shape (wkb)
+    CROSS JOIN LATERAL ST_Subdivide(ST_GeomFromWKB(shape.wkb, 4490), 128) AS piece (geom)
+) AS together
+
 -- name: settle
 UPDATE library.layer_content
 SET

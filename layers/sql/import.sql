@@ -193,10 +193,12 @@ vanished AS (
                 WHERE other.content_id = %(content_id)s AND other.fid = h.fid
             )
     ) AS was
-    WHERE NOT EXISTS (
-        SELECT FROM feature AS n
+    -- LIMIT keeps it to one index look-up a row: a join would read the whole base.
+    WHERE (
+        SELECT n.fid FROM feature AS n
         WHERE n.content_id = %(new_id)s AND n.feature_id = was.feature_id
-    )
+        LIMIT 1
+    ) IS NULL
 )
 
 SELECT
