@@ -9,7 +9,7 @@ import segno
 from markupsafe import Markup
 
 from planning_rules.html_template import html_template
-from planning_rules.sketch import sketch
+from planning_rules.sketch import Ground, sketch
 
 _ICONS: Final = {
     "violation": "✕", "undetermined": "?", "conditional": "§", "warning": "!", "pass": "✓",
@@ -98,11 +98,24 @@ _UNITS: Final = {"m2": "m²", "1": ""}
 _MOST_POINTS: Final = 12
 
 
-def render_html(report: Mapping[str, Any], language: str, verify_url: str | None = None) -> str:
+OVERVIEW_SIZE: Final = (640, 360)
+FINDING_SIZE: Final = (300, 200)
+OVERVIEW: Final = ""
+"""The key of the overview's ground; a finding's is the id of its rule."""
+
+
+def render_html(
+    report: Mapping[str, Any],
+    language: str,
+    verify_url: str | None = None,
+    grounds: Mapping[str, Ground] | None = None,
+) -> str:
     """The page in Chinese (``zh`` and its variants) or English; the report is not changed.
 
     ``verify_url`` is where the report can be verified: printed as a QR code and as text.
+    ``grounds`` lie under the drawings.
     """
+    site, under = report["submission"]["geometry"], grounds or {}
     column = 0 if language.lower().startswith("zh") else 1
     order = {outcome: rank for rank, outcome in enumerate(_ORDER)}
     findings = sorted(report["findings"], key=lambda f: (order[f["outcome"]], f["rule_id"]))
@@ -114,15 +127,16 @@ def render_html(report: Mapping[str, Any], language: str, verify_url: str | None
         key="zh" if column == 0 else "en",
         word={name: words[column] for name, words in _WORDS.items()},
         icon=_ICONS,
-        overview=sketch(report["submission"]["geometry"], _worst_patches(findings), 640, 360),
+        overview=sketch(site, worst_patches(findings), *OVERVIEW_SIZE, under.get(OVERVIEW)),
         verify_url=verify_url,
         qr_code=None if verify_url is None else _qr_code(verify_url),
-        sketch_of=lambda f: sketch(report["submission"]["geometry"], f["patches"], 300, 200),
+        sketch_of=lambda f: sketch(site, f["patches"], *FINDING_SIZE, under.get(f["rule_id"])),
     )
     return page
 
 
-def _worst_patches(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def worst_patches(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the overview shows."""
     return [
         patch
         for finding in findings

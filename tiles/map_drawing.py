@@ -231,8 +231,8 @@ def base_zoom_of(zoom: float) -> int:
 
 def load_mapnik() -> Any:
     """Mapnik, without what it puts into the environment for other libraries to stumble over."""
-    names = ("PROJ_LIB", "GDAL_DATA", "ICU_DATA")
-    before = {name: os.environ.get(name) for name in names}
+    names = ("PROJ_LIB", "GDAL_DATA", "ICU_DATA", "GDAL_SKIP")
+    before = {name: os.environ.pop(name, None) for name in names}
     import mapnik
 
     mapnik.Projection("epsg:4490")  # reads where its data are, once

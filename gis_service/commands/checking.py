@@ -120,11 +120,14 @@ def _named(output: Path | None) -> ReportFormat | None:
 
 def _rendered(library: "Library", report: dict[str, Any], suffix: str) -> bytes:
     from gis_service.report_forms import form_of, render
+    from gis_service.report_forms.grounds import draw_grounds
 
     settings = library.settings
     address = settings.public_url or f"http://localhost:{settings.port}"
     verify_url = f"{address.rstrip('/')}/reports/{report['report_id']}/verify"
-    return render(library.sandbox, report, form_of(suffix), language(), verify_url)
+    form = form_of(suffix)
+    grounds = draw_grounds(library, report, language()) if form.has_maps else None
+    return render(library.sandbox, report, form, language(), verify_url, grounds)
 
 
 def _write(body: bytes, form: ReportFormat, output: Path | None) -> None:

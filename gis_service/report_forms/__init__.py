@@ -11,29 +11,41 @@ from typing import Any, Final
 
 from layers.errors import NotFound
 from layers.sandbox import Sandbox
+from planning_rules.sketch import Ground
 
 _DEADLINE_S: Final = 120.0
 
 
 @dataclass(frozen=True, slots=True)
 class ReportForm:
-    """One form: suffix, media type, and who writes it (report, language, verify address)."""
+    """One form: suffix, media type, and who writes it (report, language, verify address).
+
+    One that shows maps also takes the grounds of its drawings.
+    """
 
     suffix: str
     media_type: str
-    write: Callable[[Mapping[str, Any], str, str | None], bytes]
+    write: Callable[..., bytes]
+    has_maps: bool = False
 
 
-def _html(report: Mapping[str, Any], language: str, verify_url: str | None) -> bytes:
+Grounds = Mapping[str, Ground]
+
+
+def _html(
+    report: Mapping[str, Any], language: str, verify_url: str | None, grounds: Grounds
+) -> bytes:
     from planning_rules.report_html import render_html
 
-    return render_html(report, language, verify_url).encode()
+    return render_html(report, language, verify_url, grounds).encode()
 
 
-def _pdf(report: Mapping[str, Any], language: str, verify_url: str | None) -> bytes:
+def _pdf(
+    report: Mapping[str, Any], language: str, verify_url: str | None, grounds: Grounds
+) -> bytes:
     from gis_service.report_forms.pdf import write_pdf
 
-    return write_pdf(report, language, verify_url)
+    return write_pdf(report, language, verify_url, grounds)
 
 
 def _xlsx(report: Mapping[str, Any], language: str, verify_url: str | None) -> bytes:
@@ -57,8 +69,8 @@ def _geopackage(report: Mapping[str, Any], language: str, verify_url: str | None
 FORMS: Final = {
     form.suffix: form
     for form in (
-        ReportForm("html", "text/html", _html),
-        ReportForm("pdf", "application/pdf", _pdf),
+        ReportForm("html", "text/html", _html, has_maps=True),
+        ReportForm("pdf", "application/pdf", _pdf, has_maps=True),
         ReportForm(
             "xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", _xlsx
         ),
@@ -85,6 +97,12 @@ def render(
     form: ReportForm,
     language: str,
     verify_url: str | None,
+    grounds: Grounds | None = None,
 ) -> bytes:
-    """The bytes of a form; ``GaveUp`` where the child ran out of time or memory."""
-    return sandbox.run(partial(form.write, report, language, verify_url), deadline_s=_DEADLINE_S)
+    """The bytes of a form; ``GaveUp`` where the child ran out of time or memory.
+
+    ``grounds`` (``report_forms.grounds``) lie under the drawings of forms that have maps.
+    """
+    more = (grounds or {},) if form.has_maps else ()
+    work = partial(form.write, report, language, verify_url, *more)
+    return sandbox.run(work, deadline_s=_DEADLINE_S)
