@@ -9,7 +9,7 @@ import datetime
 import tempfile
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +26,7 @@ from layers.editions import Content, contents_in_force
 from layers.errors import LimitExceeded, NotFound
 from layers.features import Candidate, candidates, coverage_near
 from layers.text import Text
+from planning_rules.attribute_remarks import attribute_remarks
 from planning_rules.land_take import COUNTY, CURRENT_USE
 from planning_rules.overlay import TargetFeature, TargetLayer
 from planning_rules.quota import Quota
@@ -104,6 +105,8 @@ def judge_request(library: Library, request: CheckRequest) -> Judged:
     """Read, judge and sign; nothing is stored."""
     as_of, rule_set = request.as_of or today(), library.rule_set
     submission = read_request(library, request)
+    remarks = attribute_remarks(submission.attributes, rule_set.described)
+    submission = replace(submission, notes=(*submission.notes, *remarks))
     boxes = search_boxes(submission, rule_set)
     with library.pool.connection() as connection:
         evidence = read_evidence(

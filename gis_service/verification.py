@@ -19,9 +19,10 @@ from layers.errors import BadInput, GisError
 from layers.pinned_contents import pinned_contents
 from layers.text import Text
 from planning_rules.quota import Quota, quota_of
+from planning_rules.remark import Remark
 from planning_rules.report import digest_is_right
 from planning_rules.rule_set import RuleSet, rule_set_of
-from planning_rules.submission import Remark, Submission, read_submission
+from planning_rules.submission import Submission, read_submission
 
 _STORED: Final = "SELECT digest FROM library.report WHERE id = %(report_id)s"
 _RULES: Final = "SELECT canonical_text FROM library.rule_set WHERE sha256 = %(sha256)s"

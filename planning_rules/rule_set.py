@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -150,6 +150,11 @@ class RuleSet(Model):
     def ledgers(self) -> tuple[str, ...]:
         """The quota ledgers that the rules read, sorted."""
         return tuple(sorted({r.target.ledger for r in self.rules if r.target.ledger is not None}))
+
+    @cached_property
+    def described(self) -> Mapping[str, AttributeField]:
+        """The attributes that ``attributes.yml`` describes, by name."""
+        return {field.name: field for field in self.attributes}
 
     def margin_m(self, layer: str) -> float:
         """How far around the site features of the layer are needed, in metres."""

@@ -16,30 +16,23 @@ from shapely.geometry.base import BaseGeometry
 
 from layers.area import area_m2
 from layers.crs import Box, Crs, parse_crs, snap, swap_axes, to_storage
-from layers.errors import BadInput, BadParameter, CrsRefused, GisError, Place
+from layers.errors import BadInput, BadParameter, CrsRefused, GisError, LimitExceeded, Place
 from layers.text import Text
 from planning_rules.canonical_json import canonical, geometry_json, sha256_of
 from planning_rules.corridor import ATTRIBUTE, stated_width_m, strip_of
 from planning_rules.geojson import GeometryReader, json_fault, require_valid
+from planning_rules.remark import Remark
 from planning_rules.search_boxes import boxes_around
 
 MOST_ACCURACY_M: Final = 1.0
 """Demo policy: the authority must set how coarse a site survey may be. A strip not wider than the
 accuracy is no conflict, so an applicant's larger figure would switch rules off."""
 
+LONGEST_TEXT: Final = 10_000
+LONGEST_NAME: Final = 200
+"""Characters of an attribute; reports print them."""
+
 DIMENSION_NAMES: Final[tuple[Literal["point", "line", "area"], ...]] = ("point", "line", "area")
-
-
-@dataclass(frozen=True, slots=True)
-class Remark:
-    """Something that was done to the input, or that its sender should know."""
-
-    code: str
-    text: Text
-
-    def as_json(self) -> dict[str, Any]:
-        """The form of reports."""
-        return {"code": self.code, "message": {"zh": self.text.zh, "en": self.text.en}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +247,15 @@ def _member(feature: Any, at: str) -> tuple[str, Any, Mapping[str, Any]]:
         raise BadInput("properties must be an object.", "properties 应为对象。", places=(place,))
     if fault := json_fault(dict(properties), at + "/properties"):
         raise fault
+    for name, value in properties.items():
+        if len(name) > LONGEST_NAME or (isinstance(value, str) and len(value) > LONGEST_TEXT):
+            place = Place(f"{at}/properties/{name[:40]}", Text(en="too long", zh="过长"))
+            raise LimitExceeded(
+                f"An attribute has more than {LONGEST_TEXT:,} characters, or its name more than "
+                f"{LONGEST_NAME}.",
+                f"属性值超过 {LONGEST_TEXT:,} 个字符，或属性名超过 {LONGEST_NAME} 个字符。",
+                places=(place,),
+            )
     return at + "/geometry", feature["geometry"], properties
 
 

@@ -8,6 +8,8 @@ becomes unknown, never a value.
 
 import hashlib
 import json
+import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,14 +18,17 @@ from typing import Any, Final
 import shapely
 
 from layers.crs import Box
-from layers.errors import CrsRefused, InvalidGeometry, LimitExceeded, Place
+from layers.errors import BadInput, CrsRefused, InvalidGeometry, LimitExceeded, Place
 from layers.geometry_faults import REASONS
 from layers.readers import Batch, Source, open_source, stream
+from layers.text import Text
+from planning_rules.remark import Remark
 from planning_rules.rule_set import AttributeField
-from planning_rules.submission import Received, Remark, Submission, read_submission
+from planning_rules.submission import Received, Submission, read_submission
 
 MOST_PARCELS: Final = 10_000
 _CUT_NAME_BYTES: Final = 10
+_PLAIN_NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _TRUE: Final = frozenset({"true", "t", "yes", "y", "1", "是", "1.0"})
 _FALSE: Final = frozenset({"false", "f", "no", "n", "0", "否", "0.0"})
 
@@ -126,16 +131,34 @@ def _refuse_fault(batch: Batch, index: int) -> None:
 
 
 def _names(fields: Sequence[str], wanted: Sequence[AttributeField]) -> dict[str, AttributeField]:
-    """Which field of the file is which attribute; one that fits two attributes is none."""
+    """Which field of the file is which attribute; one that fits two attributes is none.
+
+    Two fields that are one attribute are refused: whichever was taken, the other says otherwise.
+    """
     found: dict[str, AttributeField] = {}
     for field in fields:
         lower = field.lower()
         fitting = [one for one in wanted if one.name == lower]
         if not fitting and len(field.encode()) == _CUT_NAME_BYTES:
             fitting = [one for one in wanted if one.name.startswith(lower)]
-        if len(fitting) == 1 and fitting[0] not in found.values():
+        if len(fitting) == 1:
             found[field] = fitting[0]
+    for field, attribute in found.items():
+        twins = [other for other, same in found.items() if same is attribute]
+        if len(twins) > 1:
+            raise _twice(field, twins, attribute.name)
     return found
+
+
+def _twice(field: str, twins: Sequence[str], name: str) -> BadInput:
+    names = ", ".join(twins)
+    place = Place(f"field {field}", Text(zh=f"重复：{names}", en=f"one of {names}"))
+    return BadInput(
+        f"The fields {names} are all the attribute '{name}'; leave one of them.",
+        f"字段 {names} 都对应属性“{name}”，请只保留一个。",
+        code="attribute-twice",
+        places=(place,),
+    )
 
 
 def _read(value: Any, field: AttributeField) -> Any:
@@ -165,9 +188,11 @@ def _truth(value: Any) -> Any:
 
 
 def _number(text: str) -> Any:
-    try:
-        number = float(text)
-    except ValueError:
+    """A plain decimal number; Python would also read '１２', '1_000' and 'nan'."""
+    if not _PLAIN_NUMBER.fullmatch(text):
+        return text
+    number = float(text)
+    if not math.isfinite(number):
         return text
     return int(number) if number.is_integer() and abs(number) < 2**53 else number
 
@@ -175,5 +200,5 @@ def _number(text: str) -> Any:
 def _documents(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text

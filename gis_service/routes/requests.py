@@ -1,6 +1,7 @@
 """What routes read from requests: base address, JSON bodies, dates, boxes, CRS."""
 
 import datetime
+import json
 import math
 import re
 from collections.abc import Iterable
@@ -19,6 +20,7 @@ _DATE: Final = re.compile(r"^(\d{4})-(\d{2})-(\d{2})")
 _EARLIEST: Final = datetime.date(1, 1, 1)
 _LATEST: Final = datetime.date(9999, 12, 31)
 _DEEPEST_JSON: Final = 32
+_KEYS: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"\s*+(:)?', re.DOTALL)
 
 
 def library_of(request: Request) -> Library:
@@ -184,7 +186,7 @@ def parse_json(text: bytes) -> Any:
             code="too-deep",
         )
     try:
-        return orjson.loads(text)
+        found = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         reason = Text(
             zh=f"第 {error.lineno} 行第 {error.colno} 列不是合法的 JSON",
@@ -196,6 +198,43 @@ def parse_json(text: bytes) -> Any:
             code="invalid-json",
             places=(Place(f"line {error.lineno} column {error.colno}", reason),),
         ) from error
+    if _KEYS.findall(text).count(b":") != _members(found):
+        json.loads(text, object_pairs_hook=_once_each)
+    return found
+
+
+def _members(value: Any) -> int:
+    """How many members all objects of a JSON value have; rings of coordinates have none."""
+    count, waiting = 0, [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            count += len(one)
+            waiting.extend(one.values())
+        elif isinstance(one, list) and not _is_ring(one):
+            waiting.extend(inner for inner in one if isinstance(inner, dict | list))
+    return count
+
+
+def _is_ring(value: list[Any]) -> bool:
+    first = value[0] if value else None
+    return isinstance(first, list) and bool(first) and isinstance(first[0], int | float)
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse an object that says something twice: readers differ in which of the two they take."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        reason = Text(zh="出现了两次", en="stands twice")
+        raise BadInput(
+            f"'{twice[:40]}' stands twice in one object.",
+            f"“{twice[:40]}”在同一对象中出现了两次。",
+            code="duplicate-member",
+            places=(Place(f"/{twice[:40]}", reason),),
+        )
+    return found
 
 
 # Possessive: a string that never ends is scanned once, not once from each of its quotes.
