@@ -124,15 +124,11 @@ def _parcels(count: int) -> list[shapely.Geometry]:
 def _write(path: Path, count: int, changed: int = 0) -> Path:
     """A GeoPackage of circles with ids; of the first ``changed`` only a quarter is left."""
     shapes = _parcels(count)
-    halved = [
-        shape.intersection(shapely.box(*shape.centroid.coords[0], 180, 90))
-        if n < changed
-        else shape
-        for n, shape in enumerate(shapes)
-    ]
+    for n in range(changed):
+        shapes[n] = shapes[n].intersection(shapely.box(*shapes[n].centroid.coords[0], 180, 90))
     pyogrio.raw.write(
-        path, shapely.to_wkb(np.array(halved)),
-        [np.array([f"R{n}" for n in range(len(halved))], dtype=object)], ["HXBM"],
+        path, shapely.to_wkb(np.array(shapes)),
+        [np.array([f"R{n}" for n in range(len(shapes))], dtype=object)], ["HXBM"],
         geometry_type="Polygon", crs="EPSG:4490", driver="GPKG",
     )  # fmt: skip
     return path

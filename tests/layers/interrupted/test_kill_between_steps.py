@@ -1,4 +1,4 @@
-"""kill -9 of an import or a publish at each of its steps: the old edition or the new, never half."""
+"""kill -9 of an import or a publish at each step: the old edition or the new, never half."""
 
 import signal
 from collections.abc import Callable
