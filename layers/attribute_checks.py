@@ -106,7 +106,9 @@ def _plain(values: list[Any], attribute: Attribute) -> list[Any] | None:
     """What ``CONVERTERS`` give for columns of texts or numbers that hold nothing odd; else None."""
     kinds = set(map(type, values))
     if attribute.type == "string" and kinds <= _TEXTS:
-        return [None if raw is None else to_string(raw) for raw in values]
+        if "\x00" in "".join(filter(None, values)):
+            return [None if raw is None else to_string(raw) for raw in values]
+        return [(raw.strip() or None) if raw else None for raw in values]
     if attribute.type == "number" and kinds <= _NUMBERS:
         numbers = [None if raw is None or raw != raw else float(raw) for raw in values]
         return None if math.inf in numbers or -math.inf in numbers else numbers

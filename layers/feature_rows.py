@@ -30,6 +30,7 @@ _AREA: Final = struct.Struct("!id")
 _LENGTH: Final = struct.Struct("!i")
 _NO_AREA: Final = _LENGTH.pack(-1)
 _JSONB_VERSION: Final = b"\x01"
+_NUL: Final = b"\\u0000"
 _ROWS_A_BLOCK: Final = 4_000
 _KEPT_MEMBERS: Final = 500
 _TEXTS: Final = frozenset({str, type(None)})
@@ -75,21 +76,21 @@ def attributes_json(attributes: Mapping[str, Any]) -> bytes:
         for key, value in attributes.items()
         if value is not None and not (isinstance(value, float) and not math.isfinite(value))
     }
-    # NUL is legal in JSON and impossible in jsonb.
-    return orjson.dumps(present, option=orjson.OPT_SORT_KEYS).replace(b"\\u0000", b"")
+    return _json(present)
 
 
 def attribute_rows(
     columns: Mapping[str, Sequence[Any] | npt.NDArray[Any]], count: int
 ) -> Iterator[bytes]:
     """The JSON of each row from columns of equal length, as ``attributes_json`` writes it."""
-    if not columns:
-        yield from (b"{}" for _ in range(count))
-        return
     members = [_members(name, columns[name]) for name in sorted(columns)]
-    for row in zip(*members, strict=True):
-        # NUL is legal in JSON and impossible in jsonb.
-        yield (b"{" + b",".join(filter(None, row)) + b"}").replace(b"\\u0000", b"")
+    always = [texts for texts in members if all(texts)]
+    if len(always) == len(members) > 0:
+        for row in zip(*members, strict=True):
+            yield b"{" + b",".join(row) + b"}"
+        return
+    for row in zip(*members, strict=True) if members else [()] * count:
+        yield b"{" + b",".join(filter(None, row)) + b"}"
 
 
 def _members(name: str, column: Sequence[Any] | npt.NDArray[Any]) -> list[bytes]:
@@ -100,9 +101,26 @@ def _members(name: str, column: Sequence[Any] | npt.NDArray[Any]) -> list[bytes]
     if set(map(type, values)) <= _TEXTS:
         distinct = set(values)
         if len(distinct) <= _KEPT_MEMBERS:
-            made = {value: b"" if value is None else key + dumps(value) for value in distinct}
+            made = {v: b"" if v is None else key + _json(v) for v in distinct}
             return list(map(made.__getitem__, values))
-    return [b"" if (text := dumps(value)) == b"null" else key + text for value in values]
+    texts = [b"" if (text := dumps(value)) == b"null" else key + text for value in values]
+    if _NUL in b"".join(texts):
+        return [text and key + _json(value) for text, value in zip(texts, values, strict=True)]
+    return texts
+
+
+def _json(value: Any) -> bytes:
+    """JSON without NUL, which is legal there and impossible in jsonb."""
+    text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    return orjson.dumps(_without_nul(value), option=orjson.OPT_SORT_KEYS) if _NUL in text else text
+
+
+def _without_nul(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\x00", "")
+    if isinstance(value, Mapping):
+        return {key: _without_nul(one) for key, one in value.items()}
+    return [_without_nul(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _sizes(values: Sequence[bytes]) -> npt.NDArray[np.int64]:
@@ -223,14 +241,17 @@ class RowFile(CopyStream):
 
     def write(
         self,
-        fids: Iterable[int],
-        feature_ids: Iterable[str],
-        attributes: Iterable[bytes],
+        fids: npt.NDArray[np.int64],
+        feature_ids: Sequence[str],
+        attributes: Sequence[bytes],
         areas_m2: npt.NDArray[np.float64],
-        geometries: GeometryArray,
+        ewkb: Sequence[bytes],
     ) -> None:
-        """Append rows."""
-        for block in encode_rows(
-            fids, feature_ids, attributes, areas_m2, geometries, self.fingerprint
-        ):
-            self.write_block(block)
+        """Append rows, all of equal length; the EWKB has the SRID of the library."""
+        names = [feature_id.encode() for feature_id in feature_ids]
+        for start in range(0, len(names), _ROWS_A_BLOCK):
+            part = slice(start, start + _ROWS_A_BLOCK)
+            self.fingerprint.add_rows(names[part], attributes[part], ewkb[part])
+            self.write_block(
+                _encode(fids[part], names[part], attributes[part], areas_m2[part], ewkb[part])
+            )

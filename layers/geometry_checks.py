@@ -162,6 +162,8 @@ class _Work:
 
     @staticmethod
     def _finite(geometries: GeometryArray) -> BoolArray:
+        if np.isfinite(shapely.get_coordinates(geometries)).all():
+            return np.ones(len(geometries), dtype=bool)
         coordinates, owner = shapely.get_coordinates(geometries, return_index=True)
         wrong = ~np.isfinite(coordinates).all(axis=1)
         finite = np.ones(len(geometries), dtype=bool)

@@ -39,8 +39,11 @@ def create(connection: Connection, table: PartitionedTable, content_id: int) -> 
     name = partition(table, content_id)
     connection.execute(
         sql.SQL(
-            "CREATE TABLE {name} (LIKE {parent} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)"
-        ).format(name=name, parent=sql.Identifier("library", table))
+            "CREATE TABLE {name} (LIKE {parent} INCLUDING DEFAULTS INCLUDING CONSTRAINTS,"
+            " CONSTRAINT content CHECK (content_id = {content}))"
+        ).format(
+            name=name, parent=sql.Identifier("library", table), content=sql.Literal(content_id)
+        )
     )
     connection.execute(
         sql.SQL("ALTER TABLE {name} ALTER content_id SET DEFAULT {content}").format(
@@ -106,8 +109,8 @@ def index_and_analyse(
 def attach(connection: Connection, table: PartitionedTable, content_id: int) -> None:
     """Make the filled table a partition; call it inside the transaction that makes it valid.
 
-    Its indexes are there already, so the lock on the parent is short. The check constraint tells
-    PostgreSQL what it would otherwise scan the whole table for.
+    Its indexes are there already, so the lock on the parent is short. The check constraint that it
+    was made with tells PostgreSQL what it would otherwise scan the whole table for.
     """
     _hang(connection, table, content_id, parent(connection, table, content_id))
 
@@ -117,7 +120,6 @@ def _hang(
 ) -> None:
     name, bound = partition(table, content_id), sql.Literal(content_id)
     for statement in (
-        "ALTER TABLE {name} ADD CONSTRAINT content CHECK (content_id = {bound})",
         "ALTER TABLE {parent} ATTACH PARTITION {name} FOR VALUES IN ({bound})",
         "ALTER TABLE {name} DROP CONSTRAINT content",
     ):
@@ -139,6 +141,11 @@ def move(connection: Connection, content_id: int, before: str, after: str) -> No
                 sql.SQL("ALTER TABLE {parent} DETACH PARTITION {name}").format(
                     parent=sql.Identifier(before, table), name=partition(table, content_id)
                 )
+            )
+            connection.execute(
+                sql.SQL(
+                    "ALTER TABLE {name} ADD CONSTRAINT content CHECK (content_id = {n})"
+                ).format(name=partition(table, content_id), n=sql.Literal(content_id))
             )
             _hang(connection, table, content_id, sql.Identifier(after, table))
     tables = [sql.Identifier(schema, "coverage_piece") for schema in (before, after)]

@@ -256,8 +256,11 @@ class _Import:
 
             result = self.sandbox.run(read_into_files, job, deadline_s=self.deadline_s, watch=look)
             rows_pipe.finish(result.accepted - result.unchanged)
-            for loader in loaders[1:]:
-                loader.finish(None)
+            return self._report_and_store(job, base, result, loaders[1:])
+
+    def _report_and_store(
+        self, job: ImportJob, base: Base | None, result: ReadResult, drawing: Sequence[RowLoader]
+    ) -> ImportReport:
         issues = load_issues(job.job_dir / ISSUES_FILE)
         report = replace(
             report_of(self.plan, job.layer, job.path, result, issues), settings=self.settings
@@ -269,10 +272,12 @@ class _Import:
         ):
             report = replace(report, settings="")
         if result.accepted == 0 and not (job.changes_only and self.delete_ids):
+            for loader in drawing:
+                loader.finish(None)
             contents.drop_content(self.connection, job.content_id)
             return report
         self.progress("store", _READING_SHARE)
-        with _beside(self.connection, job, result) as meanwhile:
+        with _beside(self.connection, job, result, drawing) as meanwhile:
             return self._store(job, base, report, result, issues, meanwhile)
 
     def _store(
@@ -417,7 +422,9 @@ class _Meanwhile:
 
 
 @contextmanager
-def _beside(connection: Connection, job: ImportJob, result: ReadResult) -> Iterator[_Meanwhile]:
+def _beside(
+    connection: Connection, job: ImportJob, result: ReadResult, drawing: Sequence[RowLoader]
+) -> Iterator[_Meanwhile]:
     """Work on connections of their own meanwhile, where the content is there for them.
 
     What they write belongs to the content and goes with it if the rest fails.
@@ -435,6 +442,8 @@ def _beside(connection: Connection, job: ImportJob, result: ReadResult) -> Itera
 
         def pieces() -> list[dict[str, Any]]:
             overlay.result()
+            for loader in drawing:
+                loader.finish(None)
             return result.grids
 
         yield _Meanwhile(copied.result, pieces)

@@ -14,15 +14,13 @@ import numpy.typing as npt
 import orjson
 import shapely
 
-from layers.attribute_checks import Values
 from layers.catalog import Layer
-from layers.crs import GeometryArray
 from layers.feature_rows import CopyStream, attribute_rows
 from layers.tile_building import TileBuilder, look_attributes
 from layers.tile_cutting import Drawn, to_mercator
 
 _DRAWN_AT_ONCE: Final = 8_000
-_MOST_VERTICES: Final = 400_000
+_MOST_BYTES: Final = 6_400_000
 """More rows at once are cut faster, tile by tile; memory bounds them."""
 
 
@@ -36,23 +34,29 @@ class RowDrawer(CopyStream):
         """After ``close``: what ``layers.tile_changes.save_grids`` keeps."""
         self._layer = layer
         self._builder = TileBuilder(layer, None, self.write_block, growing=True)
-        self._waiting: list[tuple[npt.NDArray[np.int64], list[bytes], list[bytes], Any]] = []
-        self._rows = self._vertices = 0
+        self._waiting: list[
+            tuple[npt.NDArray[np.int64], Sequence[bytes], Sequence[bytes], Sequence[bytes]]
+        ] = []
+        self._rows = self._bytes = 0
 
     def add(
-        self, fids: npt.NDArray[np.int64], attributes: Values, geometries: GeometryArray
+        self,
+        fids: npt.NDArray[np.int64],
+        attributes: Mapping[str, Sequence[Any]],
+        ewkb: Sequence[bytes],
     ) -> None:
         """Take rows; all of equal length. They are drawn when there are enough of them."""
         shown, coded = (
             {name: attributes[name] for name in names if name in attributes}
             for names in (self._layer.tile_attributes, look_attributes(self._layer))
         )
-        properties = list(attribute_rows(shown, len(fids)))
         looks = _looks(coded, len(fids))
-        self._waiting.append((fids, properties, looks, geometries))
+        # As a rule what is drawn is what the style depends on, of which there are a few.
+        properties = looks if len(shown) == len(coded) else list(attribute_rows(shown, len(fids)))
+        self._waiting.append((fids, properties, looks, ewkb))
         self._rows += len(fids)
-        self._vertices += int(shapely.get_num_coordinates(geometries).sum())
-        if self._rows >= _DRAWN_AT_ONCE or self._vertices >= _MOST_VERTICES:
+        self._bytes += sum(map(len, ewkb))
+        if self._rows >= _DRAWN_AT_ONCE or self._bytes >= _MOST_BYTES:
             self._draw()
 
     def close(self) -> None:
@@ -65,16 +69,20 @@ class RowDrawer(CopyStream):
     def _draw(self) -> None:
         if not self._waiting:
             return
-        fids, properties, looks, geometries = zip(*self._waiting, strict=True)
-        self._waiting, self._rows, self._vertices = [], 0, 0
-        all_looks = np.empty(sum(map(len, looks)), dtype=object)
-        all_looks[:] = [look for part in looks for look in part]
-        all_fids = np.concatenate(fids)
-        texts = [text for part in properties for text in part]
-        drawn = Drawn.of(all_fids, texts, to_mercator(np.concatenate(geometries)))
+        fids, properties, looks, ewkb = zip(*self._waiting, strict=True)
+        self._waiting, self._rows, self._bytes = [], 0, 0
+        all_fids, all_looks = np.concatenate(fids), _objects(looks)
+        shapes = to_mercator(shapely.from_wkb(_objects(ewkb)))
+        drawn = Drawn.of(all_fids, _objects(properties).tolist(), shapes)
         if len(drawn) < len(all_fids):  # beyond the last latitude of the map
             all_looks = all_looks[np.isin(all_fids, drawn.fids)]
         self._builder.add(drawn, all_looks.tolist())
+
+
+def _objects(parts: Sequence[Sequence[bytes]]) -> npt.NDArray[np.object_]:
+    joined = np.empty(sum(map(len, parts)), dtype=object)
+    joined[:] = [value for part in parts for value in part]
+    return joined
 
 
 def _looks(columns: Mapping[str, Sequence[Any]], count: int) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""Streams a file through the checks: one thread reads and checks, others encode and draw.
+"""Streams a file through the checks: one thread reads and checks, another encodes and writes.
 
 Runs in a child of ``layers.sandbox``. Where the digests of a base are at hand, a row that the base
 holds as it is passes by its digest: it is neither decoded nor checked nor loaded. Rows that had
@@ -6,6 +6,7 @@ issues are checked each time, and so is everything about them that a full import
 """
 
 import json
+import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,9 +20,11 @@ import pyarrow as pa  # type: ignore[import-untyped]
 import shapely
 
 from layers.attribute_checks import Values, check_attributes, readable_values
-from layers.crs import Crs
+from layers.crs import STORAGE_SRID, Crs
 from layers.crs_diagnosis import outside_region, share_inside
 from layers.declared_area import DeclaredAreas
+from layers.drawing_process import DrawingProcess
+from layers.ewkb import to_ewkb
 from layers.feature_rows import RowFile, attribute_rows
 from layers.field_map import FieldPlan
 from layers.geometry_checks import CheckedGeometries, GeometryRules, check_geometries
@@ -39,7 +42,6 @@ from layers.import_job import (
 )
 from layers.known_rows import KnownRows, NumberedIssues, joined
 from layers.readers import Batch, Source, stream
-from layers.row_drawing import RowDrawer
 from layers.source_rows import ChunkFile, row_digests
 from layers.text import Text
 
@@ -49,6 +51,8 @@ _MOSTLY: Final = 0.5
 _CHANGED_AT_ONCE: Final = 1_000
 """Changed rows are few in each batch; they are checked together."""
 _QUEUED: Final = 2
+_WORD_S: Final = 0.2
+"""How often the progress is told."""
 _ENOUGH_ROWS: Final = 20_000
 _MOST_CHANGED: Final = 0.3
 """A file that differs more from its base is read in full at once."""
@@ -92,34 +96,35 @@ class RowReader:
         self.witness = CrsWitness(crs, job.region)
         self.declared = DeclaredAreas()
         self.next_fid = job.first_fid
+        self.drawing: DrawingProcess | None = None
+        self.next_word = 0.0
         self.known = KnownRows(job, plan, self.ids) if job.first_fid is not None else None
 
     def read_all(self) -> None:
         """Read to the end; the streams are whole only when nothing was raised."""
         folder = self.job.job_dir
         with ExitStack() as stack:
+            if self.job.draw:  # before there is a thread or a stream
+                self.drawing = stack.enter_context(
+                    DrawingProcess(self.job.layer, folder / PIECES_PIPE)
+                )
             rows = stack.enter_context(RowFile(folder / ROWS_PIPE))
             chunks = ChunkFile(folder / CHUNKS_FILE, self.job.content_id, self.crs.code)
             stack.enter_context(closing(chunks))
-            drawer = None
-            if self.job.draw:
-                drawer = stack.enter_context(RowDrawer(self.job.layer, folder / PIECES_PIPE))
-            writing, drawing = (stack.enter_context(ThreadPoolExecutor(1)) for _ in range(2))
+            writer = stack.enter_context(ThreadPoolExecutor(1))
             waiting: deque[Future[None]] = deque()
             for batch in self._batches():
                 found = self._check(batch)
-                while len(waiting) >= 2 * _QUEUED:
+                if len(waiting) >= _QUEUED:
                     waiting.popleft().result()
-                waiting.append(writing.submit(self._write, found, rows, chunks))
-                if drawer is not None and len(found.kept):
-                    waiting.append(drawing.submit(_draw, found, drawer))
+                waiting.append(writer.submit(self._write, found, rows, chunks))
                 self._report_progress()
             for written in waiting:
                 written.result()
             self.issues.extend(self.declared.issues())
             self._refuse_if_all_outside()
-        if drawer is not None:
-            self.result.grids = drawer.grids
+        if self.drawing is not None:
+            self.result.grids = self.drawing.grids
         self.result.content_sha256 = rows.fingerprint.hexdigest()
         self.witness.speak(self.issues)
         if self.unions:
@@ -256,16 +261,17 @@ class RowReader:
         self.result.area_m2 += float(np.nansum(found.checked.areas_m2[kept]))
         if self.job.layer.geometry == "line":
             self.result.length_deg += float(shapely.length(geometries).sum())
-        places = kept.tolist()
-        all_kept = len(kept) == len(found.ids)
-        texts = list(attribute_rows(found.attributes, len(found.ids)))
-        rows.write(
-            fids,
-            found.ids if all_kept else [found.ids[index] for index in places],
-            texts if all_kept else [texts[index] for index in places],
-            found.checked.areas_m2[kept],
-            geometries,
-        )
+        ids, attributes = found.ids, found.attributes
+        if len(kept) < len(ids):
+            places = kept.tolist()
+            ids = [ids[place] for place in places]
+            attributes = {n: [values[p] for p in places] for n, values in attributes.items()}
+        ewkb = to_ewkb(geometries, STORAGE_SRID)
+        if self.drawing is not None:
+            shown = self.job.layer.tile_attributes
+            self.drawing.add(fids, {n: v for n, v in attributes.items() if n in shown}, ewkb)
+        texts = list(attribute_rows(attributes, len(ids)))
+        rows.write(fids, ids, texts, found.checked.areas_m2[kept], ewkb)
         if self.job.union_features:
             self.unions.append(union_of(geometries))
         self._keep_source(found, fids, chunks)
@@ -335,21 +341,15 @@ class RowReader:
         )  # fmt: skip
 
     def _report_progress(self) -> None:
+        now = time.monotonic()
+        if now < self.next_word:
+            return
+        self.next_word = now + _WORD_S
         path = self.job.job_dir / PROGRESS_FILE
         fresh = path.with_suffix(".new")
         total = self.source.feature_count
         fresh.write_text(json.dumps({"read": self.result.read, "total": total}), "ascii")
         fresh.replace(path)
-
-
-def _draw(found: _Checked, drawer: RowDrawer) -> None:
-    """Fids are the numbers of rows: only contents without a base are drawn while they are read."""
-    kept = found.kept
-    attributes = found.attributes
-    if len(kept) < len(found.ids):
-        places = kept.tolist()
-        attributes = {n: [values[i] for i in places] for n, values in attributes.items()}
-    drawer.add(found.numbers[kept], attributes, found.checked.stored[kept])
 
 
 def _numbers(batch: Batch) -> npt.NDArray[np.int64]:

@@ -12,6 +12,7 @@ from layers import partitions
 from layers.contents import create_content, finish_content, load_arrays
 from layers.database import Connection
 from layers.errors import GaveUp
+from layers.ewkb import to_ewkb
 from layers.feature_rows import RowFile
 from layers.row_loading import RowLoader
 
@@ -24,7 +25,7 @@ def stream(path: Path, count: int) -> bytes:
     with RowFile(path) as rows:
         rows.write(
             np.arange(1, count + 1), [f"P{n}" for n in range(count)], [b"{}"] * count,
-            np.full(count, 1.0), shapes,
+            np.full(count, 1.0), to_ewkb(shapes, 4490),
         )  # fmt: skip
     return path.read_bytes()
 
