@@ -22,6 +22,7 @@ from layers.mosaic_outlines import outlines
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+BlockArray = npt.NDArray[np.bool_]
 CellArray = npt.NDArray[np.uint16]
 
 _MOST_CELLS: Final = 40_000_000
@@ -154,16 +155,37 @@ class Mosaic:
             classes[polygon], length
         )
 
-    def patches(self) -> Iterable[Patches]:
-        """The grid as polygons, block by block; small patches have joined their neighbours."""
-        merged = self.cells
-        if merged.size > _SMALLEST_PATCH_CELLS:  # GDAL refuses to sieve a grid smaller than that
-            merged = sieve(merged, _SMALLEST_PATCH_CELLS, mask=merged > 0, connectivity=4)
-        for top in range(0, merged.shape[0], _BLOCK_CELLS):
-            for left in range(0, merged.shape[1], _BLOCK_CELLS):
+    def patches(self, wanted: BlockArray | None = None) -> Iterable[Patches]:
+        """The grid as polygons, block by block; small patches have joined their neighbours.
+
+        ``wanted`` tells which blocks (line, column); None = all.
+        """
+        merged = self._merged()
+        for line, column in np.argwhere(_blocks_of(merged > 0)).tolist():
+            if wanted is None or wanted[line, column]:
+                top, left = line * _BLOCK_CELLS, column * _BLOCK_CELLS
                 block = merged[top : top + _BLOCK_CELLS, left : left + _BLOCK_CELLS]
-                if block.any():
-                    yield self._polygons(block, top, left)
+                yield self._polygons(block, top, left)
+
+    def changed_blocks(self, before: "Mosaic") -> BlockArray | None:
+        """Blocks that are drawn otherwise than those of an earlier grid; None for another frame."""
+        frames = [(one.west, one.north, one.cell_m, one.cells.shape) for one in (self, before)]
+        if frames[0] != frames[1]:
+            return None
+        return _blocks_of(self._merged() != before._merged())
+
+    @property
+    def block_m(self) -> float:
+        """Width of a block, metres."""
+        return float(_BLOCK_CELLS * self.cell_m)
+
+    def _merged(self) -> npt.NDArray[Any]:
+        if self.cells.size <= _SMALLEST_PATCH_CELLS:  # GDAL refuses to sieve so small a grid
+            return self.cells
+        found: npt.NDArray[Any] = sieve(
+            self.cells, _SMALLEST_PATCH_CELLS, mask=self.cells > 0, connectivity=4
+        )
+        return found
 
     def _polygons(self, block: npt.NDArray[Any], top: int, left: int) -> Patches:
         west, north = self.west + left * self.cell_m, self.north - top * self.cell_m
@@ -174,6 +196,15 @@ class Mosaic:
         steps = np.array([self.cell_m, -self.cell_m])
         placed: Any = shapely.transform(joined, lambda cells: (west, north) + cells * steps)
         return Patches(np.asarray(placed), present)
+
+
+def _blocks_of(cells: npt.NDArray[np.bool_]) -> BlockArray:
+    """Which blocks have a cell that is true."""
+    height, width = (-(-count // _BLOCK_CELLS) for count in cells.shape)
+    whole = np.zeros((height * _BLOCK_CELLS, width * _BLOCK_CELLS), dtype=bool)
+    whole[: cells.shape[0], : cells.shape[1]] = cells
+    blocks: BlockArray = whole.reshape(height, _BLOCK_CELLS, width, _BLOCK_CELLS).any(axis=(1, 3))
+    return blocks
 
 
 def _rings(polygons: GeometryArray) -> tuple[GeometryArray, IntArray]:

@@ -140,7 +140,7 @@ def _polygons(
     owner[shell] = np.arange(len(shell))
     if len(hole):
         line, column = np.divmod(cell[hole], cells.shape[1])
-        inside = shapely.points(column + 0.5, line + 0.5)
+        inside: Any = shapely.points(column + 0.5, line + 0.5)
         owner[hole] = _patches_of(inside, classes[hole], rings[shell], classes[shell], areas[shell])
     order = np.lexsort((areas < 0, owner))
     polygons: Any = shapely.polygons(rings[order], indices=owner[order])

@@ -21,7 +21,7 @@ from psycopg import sql
 from layers.catalog import Layer
 from layers.crs import Box, GeometryArray
 from layers.database import Connection, statements
-from layers.mosaic import Mosaic
+from layers.mosaic import BlockArray, Mosaic
 from layers.tile_cutting import (
     COLUMNS,
     WORLD_M,
@@ -119,15 +119,35 @@ class TileBuilder:
             self.write(encode(cut(kept, low.base_zoom, self.dimension),
                               by_feature=self.dimension == 1))  # fmt: skip
 
-    def finish(self) -> None:
-        """Write the mosaics; a coarse one takes the smallest polygons from the finer one."""
-        finer: Mosaic | None = None
+    def finish(self, before: Mapping[int, Mosaic] | None = None) -> dict[int, BlockArray]:
+        """Write the mosaics; a coarse one takes the smallest polygons from the finer one.
+
+        Of blocks that look as in the grids of ``before`` (by base zoom) nothing is written; gives
+        which those are.
+        """
+        finer: LowZoom | None = None
+        kept: dict[int, BlockArray] = {}
         for low in self.low:
-            if low.mosaic is not None and finer is not None:
-                low.mosaic.take_empty_from(finer)
-            finer = low.mosaic
-            for patches in self._patches(low):
+            changed = self._completed(low, finer, before or {})
+            finer = low
+            for patches in self._patches(low, changed):
                 self.write(encode(patches, by_feature=False))
+            if changed is not None:
+                kept[low.base_zoom] = ~changed
+        return kept
+
+    def _completed(
+        self, low: LowZoom, finer: LowZoom | None, before: Mapping[int, Mosaic]
+    ) -> BlockArray | None:
+        """Fill a mosaic, and the grid before; give the blocks that differ, None = all."""
+        if low.mosaic is None:
+            return None
+        was = before.get(low.base_zoom)
+        if finer is not None and finer.mosaic is not None:
+            low.mosaic.take_empty_from(finer.mosaic)
+            if was is not None and finer.base_zoom in before:
+                was.take_empty_from(before[finer.base_zoom])
+        return None if was is None else low.mosaic.changed_blocks(was)
 
     def grids(self) -> list[dict[str, Any]]:
         """The mosaics as ``library.mosaic_grid`` keeps them.
@@ -195,11 +215,11 @@ class TileBuilder:
                 self.first_fids.append(fid)
         return np.fromiter(map(self.classes.__getitem__, chosen), np.int64, len(chosen))
 
-    def _patches(self, low: LowZoom) -> Iterator[Pieces]:
+    def _patches(self, low: LowZoom, wanted: BlockArray | None) -> Iterator[Pieces]:
         if low.mosaic is None or not self.classes:
             return
         texts = list(self.classes)
-        for patches in low.mosaic.patches():
+        for patches in low.mosaic.patches(wanted):
             numbers = patches.classes - 1
             drawn = Drawn.of(
                 np.array([self.first_fids[n] for n in numbers]),

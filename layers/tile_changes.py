@@ -24,7 +24,7 @@ from layers.area import SEMI_MAJOR_M
 from layers.catalog import Layer
 from layers.crs import GeometryArray
 from layers.database import Connection, rows, statements
-from layers.mosaic import CellArray, IntArray, Mosaic
+from layers.mosaic import BlockArray, CellArray, IntArray, Mosaic
 from layers.tile_building import (
     DIMENSION,
     LowZoom,
@@ -116,6 +116,7 @@ def _builder(drawing: Drawing) -> TileBuilder:
 def _draw_low(drawing: Drawing, builder: TileBuilder, changed_lines: sql.Composable) -> None:
     """The low zooms of a delta."""
     connection = drawing.connection
+    before: dict[int, Mosaic] = {}
     if not builder.low:
         return
     if builder.dimension == DIMENSION["point"] or _is_old(drawing):
@@ -123,8 +124,9 @@ def _draw_low(drawing: Drawing, builder: TileBuilder, changed_lines: sql.Composa
     elif builder.dimension == DIMENSION["line"]:
         draw(connection, changed_lines, drawing.expressions, builder.add_low)
     else:
-        _draw_on_grids(drawing, builder)
-    builder.finish()
+        before = _draw_on_grids(drawing, builder)
+    for base_zoom, kept in builder.finish(before).items():
+        _copy_blocks(drawing, base_zoom, before[base_zoom], kept)
 
 
 def _is_old(drawing: Drawing) -> bool:
@@ -137,14 +139,34 @@ def _is_old(drawing: Drawing) -> bool:
     return bool(found and found[0])
 
 
-def _draw_on_grids(drawing: Drawing, builder: TileBuilder) -> None:
-    """Own polygons into the grids of the base, from which those that no longer hold are taken."""
-    _take_grids(drawing, builder)
+def _draw_on_grids(drawing: Drawing, builder: TileBuilder) -> dict[int, Mosaic]:
+    """Own polygons into the grids of the base, from which those that no longer hold are taken.
+
+    Gives the grids as they were, by base zoom.
+    """
+    before = _take_grids(drawing, builder)
     cleared = _clear_hidden(drawing, builder)
     draw(drawing.connection, drawing.own_rows, drawing.expressions, builder.add_low)
     for low, mask in cleared:
         if low.mosaic is not None:
             _fill_from_base(drawing, builder, low, low.mosaic, mask)
+    return before
+
+
+def _copy_blocks(drawing: Drawing, base_zoom: int, grid: Mosaic, kept: BlockArray) -> None:
+    """Take the merged pieces of blocks that look as they did over from the base."""
+    lines, columns = np.nonzero(kept)
+    drawing.connection.execute(
+        sql.SQL(_SQL["copy_blocks"]).format(
+            pieces=partitions.partition("tile_piece", drawing.content_id),
+            base_pieces=partitions.partition("tile_piece", drawing.base_id or 0),
+        ),
+        {
+            "base_zoom": base_zoom, "west": grid.west, "north": grid.north,
+            "block_m": grid.block_m, "width": kept.shape[1],
+            "blocks": (lines * kept.shape[1] + columns).tolist(),
+        },
+    )  # fmt: skip
 
 
 def save_grids(connection: Connection, content_id: int, grids: Sequence[Mapping[str, Any]]) -> None:
@@ -154,8 +176,12 @@ def save_grids(connection: Connection, content_id: int, grids: Sequence[Mapping[
         connection.execute(_SQL["save_grid"], values)
 
 
-def _take_grids(drawing: Drawing, builder: TileBuilder) -> None:
-    """Begin with the grids of the base; they grow where the delta reaches further."""
+def _take_grids(drawing: Drawing, builder: TileBuilder) -> dict[int, Mosaic]:
+    """Begin with the grids of the base; they grow where the delta reaches further.
+
+    Gives those of the base as they are, by base zoom.
+    """
+    before: dict[int, Mosaic] = {}
     extent = extent_of(drawing.connection, drawing.content_id)
     kept = {
         found["base_zoom"]: found
@@ -167,13 +193,16 @@ def _take_grids(drawing: Drawing, builder: TileBuilder) -> None:
             continue
         stored = np.frombuffer(zlib.decompress(grid["cells"]), dtype="<u2").astype(np.uint16)
         cells: CellArray = stored.reshape(grid["height"], grid["width"])
-        low.mosaic = Mosaic.framed(grid["west"], grid["north"], grid["cell_m"], cells)
+        frame = grid["west"], grid["north"], grid["cell_m"]
+        before[low.base_zoom] = Mosaic.framed(*frame, cells)
+        low.mosaic = Mosaic.framed(*frame, cells.copy())
         low.mosaic.reach(mercator_box(extent))
         if not builder.classes:
             builder.classes.update(
                 (text.encode(), number) for number, (text, _) in enumerate(grid["classes"], start=1)
             )
             builder.first_fids.extend(fid for _, fid in grid["classes"])
+    return before
 
 
 def _clear_hidden(drawing: Drawing, builder: TileBuilder) -> list[tuple[LowZoom, Mosaic]]:

@@ -75,3 +75,16 @@ CROSS JOIN LATERAL (
     ORDER BY r.fid DESC
     LIMIT 1
 ) AS f
+
+-- name: copy_blocks
+-- Merged pieces lie in one block of the grid each; its number is told by their upper left corner.
+INSERT INTO {pieces} (base_zoom, x, y, fid, by_feature, properties, geom)
+SELECT p.base_zoom, p.x, p.y, p.fid, p.by_feature, p.properties, p.geom
+FROM {base_pieces} AS p
+WHERE
+    p.base_zoom = %(base_zoom)s
+    AND NOT p.by_feature
+    AND (
+        floor((%(north)s - ST_YMax(p.geom)) / %(block_m)s + 1e-6) * %(width)s
+        + floor((ST_XMin(p.geom) - %(west)s) / %(block_m)s + 1e-6)
+    )::integer = ANY(%(blocks)s::integer [])

@@ -23,6 +23,7 @@ from layers.deltas import put_feature, remove_feature, unhide
 from layers.errors import Conflict, NotFound
 from layers.feature_rows import Fingerprint
 from layers.features import candidates, content_parts
+from layers.mosaic import Mosaic
 
 LAYER = "forest_land"
 REGION = shapely.box(108, 18, 112, 21)
@@ -372,3 +373,49 @@ def test_a_delta_draws_what_the_whole_content_would(
         for tile, geometry in wanted.items():
             assert geometry.buffer(cell_m).contains(found[tile])
             assert found[tile].buffer(cell_m).contains(geometry)
+
+
+def spread(number: int, side_deg: float) -> shapely.Polygon:
+    """One of 60 squares over 130 by 80 km: several blocks of the grid of base zoom 7."""
+    west, south = 110 + number % 10 * 0.12, 19 + number // 10 * 0.12
+    return shapely.box(west, south, west + side_deg, south + side_deg)
+
+
+def test_blocks_without_a_change_are_taken_over(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def whole(squares: list[shapely.Polygon]) -> int:
+        content_id = create_content(connection, "planned_landuse")
+        codes = [f"0{1 + n % 3}01" for n in range(60)]
+        load_arrays(connection, content_id, squares, {"landuse_code": codes}, 1)
+        finish_content(connection, content_id, coverage=REGION)
+        build_pieces(connection, content_id)
+        return content_id
+
+    def low(content_id: int) -> set[tuple[Any, ...]]:
+        return set(
+            connection.execute(
+                "SELECT base_zoom, x, y, properties::text, ST_AsBinary(ST_Normalize(geom))"
+                " FROM reading.tile_piece WHERE content_id = %s AND base_zoom < 10",
+                (content_id,),
+            ).fetchall()
+        )
+
+    squares = [spread(n, 0.01) for n in range(60)]
+    base = whole(squares)
+    delta = create_delta(connection, base)
+    hide(connection, delta, [34])
+    changed = spread(33, 0.005)
+    load_arrays(connection, delta, [changed], {"landuse_code": ["0101"]}, 61, feature_ids=["34"])
+    finish_content(connection, delta)
+    outlined = []
+    outline = Mosaic._polygons
+    monkeypatch.setattr(
+        Mosaic, "_polygons", lambda *given: outlined.append(given[2:]) or outline(*given)
+    )
+    build_pieces(connection, delta)
+    assert len(outlined) == 2  # of each low zoom the block with the change
+    expected = whole([*squares[:33], changed, *squares[34:]])
+    assert len(outlined) > 8
+    assert low(delta) == low(expected)
+    assert low(delta) != low(base)
