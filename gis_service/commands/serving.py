@@ -68,6 +68,7 @@ def serve(
     with start.database(settings, say) as dsn:
         if demo and start.is_empty(dsn):
             _build_demo(settings, dsn, DemoScale.small)
+            _publish_keys(dsn)
         jobs = _worker_for(settings, dsn) if worker else None
         start.hand_down(settings, service_address(settings, dsn))
         threading.Thread(target=_announce, args=(settings, began), daemon=True).start()
@@ -85,6 +86,22 @@ def serve(
                 log_access=False,
                 log_level=LogLevels.warning,
             ).serve()
+
+
+def _publish_keys(dsn: str) -> None:
+    """Make a key of each role for a fresh demo and print them, this once."""
+    from gis_service import access_keys
+    from layers.database import connect
+
+    with connect(dsn) as connection:
+        if access_keys.listed(connection):
+            return
+        made = [(role, access_keys.create(connection, f"demo {role}", role)[1])
+                for role in access_keys.ROLES]  # fmt: skip
+    is_chinese = language() == "zh"
+    show("\n演示密钥（只显示这一次）：" if is_chinese else "\nKeys of the demo (shown this once):")
+    for role, secret in made:
+        show(f"  {role:<8} {secret}")
 
 
 def _worker_for(settings: Settings, dsn: str) -> "WorkerSupervisor":
@@ -195,6 +212,8 @@ def build_demo(
 def _build_demo(settings: Settings, dsn: str, scale: DemoScale) -> dict[str, int]:
     from gis_service import start
     from gis_service.demo_load import load_demo
+    from gis_service.demo_province import SEED
+    from gis_service.demo_province.rasters import write_rasters
     from layers.catalog import load_catalog
     from layers.database import connect
 
@@ -204,6 +223,7 @@ def _build_demo(settings: Settings, dsn: str, scale: DemoScale) -> dict[str, int
         else "Building the demo province (all data are synthetic) ..."
     )
     with connect(dsn) as connection, progress_bar() as report:
+        write_rasters(settings.data_dir / "rasters", SEED, start.coast_file(settings), report)
         return load_demo(
             connection,
             load_catalog(settings.config_dir),
