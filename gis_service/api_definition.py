@@ -77,7 +77,7 @@ def _add(paths: dict[str, Any], path: str, route: Route) -> None:
     names = list(_PARAMETER.findall(path))
     summary = (route.endpoint.__doc__ or path).strip().splitlines()[0]
     for method in sorted((route.methods or {"GET"}) - _UNDOCUMENTED):
-        operation = {
+        operation: dict[str, Any] = {
             "summary": summary,
             "operationId": re.sub(r"\W+", "_", f"{method.lower()}{path}").strip("_") or "landing",
             "tags": [_tag(path)],

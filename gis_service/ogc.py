@@ -49,9 +49,9 @@ def build_config(library: Library, picture: InForce, base_url: str) -> dict[str,
         if layer.id in picture.layers
     }
     for process in PROCESSES:
-        resources[process["id"]] = {
+        resources[process] = {
             "type": "process",
-            "processor": {"name": "gis_service.ogc_plugins.Described", "process": process["id"]},
+            "processor": {"name": "gis_service.ogc_plugins.Described", "process": process},
         }
     return {
         "server": {

@@ -35,5 +35,4 @@ class Described(BaseProcessor):  # type: ignore[misc]
 
     def __init__(self, processor_def: dict[str, Any]) -> None:
         """Find the description that the definition names."""
-        description = next(p for p in PROCESSES if p["id"] == processor_def["process"])
-        super().__init__(processor_def, description)
+        super().__init__(processor_def, dict(PROCESSES[processor_def["process"]].description))

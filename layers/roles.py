@@ -76,7 +76,7 @@ _ROWS: Final[dict[str, tuple[str, str]]] = {
 }
 _FREE: Final = ("rule_set",)
 """Tables that speak of no layer."""
-_CLASSED: Final = ("report", "submission")
+_CLASSED: Final = ("report", "submission", "process_job")
 """Tables whose rows say their class."""
 _ALSO_WRITTEN: Final[dict[str, tuple[Right, ...]]] = {
     "submission_event": ("INSERT",),

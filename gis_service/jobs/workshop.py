@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from gis_service.harvesting.sources import RegisteredSource, load_sources
 from gis_service.settings import Settings, load_service_config
 from layers.catalog import Catalog, load_catalog
-from layers.database import connect
+from layers.database import Access, connect
 from layers.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from gis_service.harvesting.harvest import HarvestHouse
+    from gis_service.library import Library
 
 
 @dataclass(slots=True)
@@ -29,6 +30,7 @@ class Workshop:
     _stack: ExitStack
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _sandbox: Sandbox | None = None
+    _libraries: dict[Access, "Library"] = field(default_factory=dict)
 
     def sources(self) -> tuple[RegisteredSource, ...]:
         """The registered sources as they stand in the file now."""
@@ -43,6 +45,18 @@ class Workshop:
                     Sandbox(memory_bytes=config.limits.reader_memory_bytes, max_tasks=8)
                 )
             return self._sandbox
+
+    def library(self, access: Access) -> "Library":
+        """The library as a serving process of that class sees it; opened at its first use."""
+        from gis_service import start
+
+        with self._lock:
+            held = self._libraries.get(access)
+            if held is None:
+                one_child = self.settings.model_copy(update={"check_processes": 1})
+                held = self._stack.enter_context(start.library(one_child, self.dsn, access=access))
+                self._libraries[access] = held
+            return held
 
     def harvest_house(self) -> "HarvestHouse":
         """What a harvest needs."""

@@ -1,10 +1,15 @@
-"""Descriptions of the OGC processes; their execution is ``gis_service.routes.checks``."""
+"""``conflict-check``: a submission against what is in force on a day; the report is stored."""
 
+from collections.abc import Mapping
 from typing import Any, Final
+
+from gis_service.checking import CheckRequest, check
+from gis_service.processes.process import Process, Run
+from gis_service.routes.requests import calendar_day
 
 _GEOJSON: Final = "application/geo+json"
 
-CONFLICT_CHECK: Final[dict[str, Any]] = {
+_DESCRIPTION: Final[dict[str, Any]] = {
     "id": "conflict-check",
     "version": "1.0.0",
     "title": {"en": "Conflict check", "zh": "冲突检查"},
@@ -12,7 +17,7 @@ CONFLICT_CHECK: Final[dict[str, Any]] = {
         "en": "Judges a project submission against the plans in force on a day; gives a report.",
         "zh": "按指定日期生效的规划检查项目用地，给出报告。",
     },
-    "jobControlOptions": ["sync-execute"],
+    "jobControlOptions": ["sync-execute", "async-execute", "dismiss"],
     "outputTransmission": ["value"],
     "keywords": {"en": ["planning", "conflict"], "zh": ["规划", "冲突检查"]},
     "inputs": {
@@ -23,7 +28,6 @@ CONFLICT_CHECK: Final[dict[str, Any]] = {
             "schema": {
                 "type": "object",
                 "contentMediaType": _GEOJSON,
-                "required": ["type"],
             },
             "minOccurs": 1,
             "maxOccurs": 1,
@@ -58,38 +62,14 @@ CONFLICT_CHECK: Final[dict[str, Any]] = {
     },
 }
 
-ECHO: Final[dict[str, Any]] = {
-    "id": "echo",
-    "version": "1.0.0",
-    "title": {"en": "Echo", "zh": "回显"},
-    "description": {
-        "en": "Gives its inputs back, after a pause if asked; for a client's first steps.",
-        "zh": "原样返回输入，可设置停顿；用于客户端首次联调。",
-    },
-    "jobControlOptions": ["sync-execute"],
-    "outputTransmission": ["value"],
-    "keywords": {"en": ["echo", "test"], "zh": ["回显", "测试"]},
-    "inputs": {
-        "message": {
-            "title": "Message / 消息",
-            "schema": {"type": "string"},
-            "minOccurs": 0,
-            "maxOccurs": 1,
-        },
-        "pause": {
-            "title": "Pause in seconds / 停顿秒数",
-            "schema": {"type": "number", "minimum": 0, "maximum": 10},
-            "minOccurs": 0,
-            "maxOccurs": 1,
-        },
-    },
-    "outputs": {
-        "echo": {
-            "title": "The inputs / 输入内容",
-            "schema": {"type": "object", "contentMediaType": "application/json"},
-        }
-    },
-    "example": {"inputs": {"message": "hello", "pause": 0}},
-}
 
-PROCESSES: Final = (CONFLICT_CHECK, ECHO)
+def _check(run: Run, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
+    as_of = inputs.get("as_of")
+    request = CheckRequest(
+        submission=inputs["submission"],
+        as_of=calendar_day(as_of, "as_of") if as_of is not None else None,
+    )
+    return {"report": check(run.library, request)}
+
+
+CONFLICT_CHECK: Final = Process(_DESCRIPTION, _check)

@@ -186,3 +186,18 @@ WHERE p.content_id = ANY(%(content_ids)s)
 -- Changes whenever an edition is published or withdrawn: the version of all that is in force.
 SELECT coalesce(max(id), 0) + count(*) FILTER (WHERE NOT upper_inf(recorded)) AS version
 FROM library.in_force
+
+-- name: pieces_in_box
+-- How many pieces of a content, counted so far only; says whether a box is too crowded.
+SELECT count(*) AS count
+FROM (
+    SELECT 1
+    FROM overlay_piece AS op
+    WHERE
+        op.content_id = %(content_id)s
+        AND op.geom && ST_MakeEnvelope(
+            %(west)s::double precision, %(south)s::double precision,
+            %(east)s::double precision, %(north)s::double precision, 4490
+        )
+    LIMIT %(most)s
+) AS counted
