@@ -5,7 +5,8 @@ A raster source is one or more GeoTIFFs with overviews (COGs), registered in
 next one through. rio-tiler reads them, at the resolution of the picture. Runs in a child process.
 """
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -34,7 +35,7 @@ _TINTS: Final = (
 
 
 class RasterSource(BaseModel):
-    """A registered raster; ``files`` are patterns in the configuration, and paths afterwards."""
+    """A registered raster; ``files`` are patterns in the configuration, and paths in ``found``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -45,11 +46,35 @@ class RasterSource(BaseModel):
     stretch: tuple[float, float] | None = None
 
 
-def load_rasters(config_dir: Path, data_dir: Path) -> dict[str, RasterSource]:
-    """Read ``rasters.yml``, with the files that are there; ``BadConfiguration`` names the fault."""
+class Rasters:
+    """The registered rasters; files may come and go while the service runs."""
+
+    def __init__(self, sources: Mapping[str, RasterSource], data_dir: Path) -> None:
+        """Look for no file yet; patterns are below ``data_dir`` unless they are absolute."""
+        self._sources = sources
+        self._data_dir = data_dir
+
+    def found(self, source_id: str) -> RasterSource | None:
+        """A source with the paths of the files that are there now; None for an unknown one."""
+        source = self._sources.get(source_id)
+        if source is None:
+            return None
+        return source.model_copy(update={"files": _matching(source.files, self._data_dir)})
+
+    def state(self, source_id: str) -> str:
+        """What changes when the files do, for cache keys."""
+        source = self.found(source_id)
+        files = [Path(file) for file in source.files] if source else []
+        marks = [(str(file), stat.st_size, stat.st_mtime_ns)
+                 for file in files if (stat := file.stat())]  # fmt: skip
+        return hashlib.sha256(repr(marks).encode()).hexdigest()[:16]
+
+
+def load_rasters(config_dir: Path, data_dir: Path) -> Rasters:
+    """Read ``rasters.yml``; none without the file. ``BadConfiguration`` names the fault."""
     path = config_dir / "rasters.yml"
     if not path.exists():
-        return {}
+        return Rasters({}, data_dir)
     try:
         content: Any = yaml.safe_load(path.read_text("utf-8"))
         found = [RasterSource.model_validate(entry) for entry in content["rasters"]]
@@ -58,9 +83,7 @@ def load_rasters(config_dir: Path, data_dir: Path) -> dict[str, RasterSource]:
         raise BadConfiguration(
             f"rasters.yml: {reason}", f"配置文件 rasters.yml 有误：{reason}"
         ) from error
-    return {
-        one.id: one.model_copy(update={"files": _matching(one.files, data_dir)}) for one in found
-    }
+    return Rasters({one.id: one for one in found}, data_dir)
 
 
 def _matching(patterns: Sequence[str], data_dir: Path) -> tuple[str, ...]:

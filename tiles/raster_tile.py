@@ -20,7 +20,7 @@ from PIL import Image
 from layers.errors import Unavailable
 from layers.sandbox import Sandbox
 from tiles.base_map import Product, Products
-from tiles.imagery import RasterSource, draw_raster
+from tiles.imagery import Rasters, RasterSource, draw_raster
 from tiles.map_drawing import Address, Look, draw, load_mapnik
 from tiles.map_frame import MapFrame
 from tiles.matrix_set import Box, MatrixSet, Tile, tile_bounds
@@ -48,7 +48,7 @@ class MapPainter:
         products: Products,
         address: Address,
         sandbox: Sandbox,
-        rasters: Mapping[str, RasterSource],
+        rasters: Rasters,
         *,
         deadline_s: float = 20.0,
     ) -> None:
@@ -63,7 +63,12 @@ class MapPainter:
 
     def digest(self, product: str, language: str = "zh") -> str:
         """What the look of a product hangs on, for entity tags and cache keys."""
-        return self.products.product(product, language).digest
+        return self._digest(self.products.product(product, language))
+
+    def _digest(self, product: Product) -> str:
+        if product.raster is None:
+            return product.digest
+        return product.digest[:48] + self._rasters.state(product.raster)
 
     def warm_up(self) -> None:
         """Let a child import what it draws with, so that the first caller does not wait."""
@@ -97,7 +102,7 @@ class MapPainter:
         side = _METATILE[scale]
         left, top = tile.x - tile.x % side, tile.y - tile.y % side
         columns, rows = min(side, matrix.columns - left), min(side, matrix.rows - top)
-        key = (made.digest, numbers, matrix_set.id, tile.z, left, top, scale, format)
+        key = (self._digest(made), numbers, matrix_set.id, tile.z, left, top, scale, format)
 
         def draw_block() -> _Block:
             first = tile_bounds(matrix_set, tile.z, left, top)
@@ -144,7 +149,7 @@ class MapPainter:
             )
         try:
             if product.raster is not None:
-                source = self._rasters.get(product.raster)
+                source = self._rasters.found(product.raster)
                 return self._run(_paint_raster, source, frame, form, tile_px, ground)
             look = Look(product.style_layers, contents, product.hatches, ground)
             return self._run(_paint, self._address, look, frame, form, tile_px)
