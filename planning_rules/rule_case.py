@@ -14,6 +14,9 @@ of the submission and says what the rule must find::
           features: [{rectangle: [50, 0, 200, 100]}]
       expect: {outcome: violation, value: 5000, patches: {conflict: 1}}
 
+A rule between plans has no site: its case draws the rule's layer and one of the other plan, and
+``value`` is the area of all conflicts.
+
 A balance also needs ``quotas: [{ledger: ..., admin_code: ..., granted_m2: 5000}]``.
 
 Shapes: ``rectangle``, ``polygon``, ``line`` (lists of [x, y]) and ``point``. A layer that is not
@@ -40,6 +43,8 @@ from planning_rules.engine import Bench, judge
 from planning_rules.finding import Finding, FindingOutcome
 from planning_rules.overlay import TargetFeature, TargetLayer
 from planning_rules.patch import PatchKind
+from planning_rules.plan_case import compare_case
+from planning_rules.plan_patches import PlanPatchKind
 from planning_rules.quota import ANY_CLASS, Quota
 from planning_rules.rule import Model, Words
 from planning_rules.rule_set import RuleSet
@@ -125,7 +130,7 @@ class Expectation(Model):
     outcome: FindingOutcome
     value: float | None = None
     exemption: Words | None = None
-    patches: dict[PatchKind, int] | None = None
+    patches: dict[PatchKind | PlanPatchKind, int] | None = None
 
 
 class RuleCase(Model):
@@ -134,7 +139,7 @@ class RuleCase(Model):
     name: Words
     kind: Literal["hit", "miss", "touch", "exemption", "other"]
     as_of: date = _DEFAULT_DAY
-    site: Shape
+    site: Shape | None = None
     attributes: dict[str, Any] = Field(default_factory=dict)
     layers: dict[str, CaseLayer] = Field(default_factory=dict)
     quotas: tuple[CaseQuota, ...] = ()
@@ -180,36 +185,58 @@ def run_cases(files: list[CaseFile], rule_set: RuleSet) -> Iterator[CaseResult]:
 
 def run_case(rule_id: str, case: RuleCase, rule_set: RuleSet) -> CaseResult:
     """Judge one case through the same doors as a submission of an applicant."""
+    drawn = {name: layer.target(name) for name, layer in case.layers.items()}
+    rule = rule_set.rule(rule_id)
+    if rule is not None and rule.subject.kind == "plan":
+        compared = compare_case(rule, drawn, rule_set, _WORLD)
+        said = _Said(compared.outcome, "", None, compared.conflict_m2, compared.kinds)
+        return CaseResult(rule_id, case, None, tuple(_differences(case.expect, said)))
+    if case.site is None:
+        return CaseResult(rule_id, case, None, ("a case of a rule for projects needs a site",))
     feature = {
         "type": "Feature",
         "properties": json_value(case.attributes),
         "geometry": geometry_json(case.site.geometry()),
     }
     submission = read_submission(feature, region_bbox=_WORLD)
-    drawn = {name: layer.target(name) for name, layer in case.layers.items()}
     targets = {name: drawn.get(name) or CaseLayer().target(name) for name in rule_set.layers}
     bench = Bench(submission, targets, [row.quota() for row in case.quotas])
     findings = judge(submission, targets, rule_set, case.as_of, bench)
     finding = next((f for f in findings if f.rule.id == rule_id), None)
     if finding is None:
         return CaseResult(rule_id, case, None, (f"there is no rule {rule_id}",))
-    return CaseResult(rule_id, case, finding, tuple(_differences(case.expect, finding)))
+    return CaseResult(rule_id, case, finding, tuple(_differences(case.expect, _said(finding))))
 
 
-def _differences(expect: Expectation, finding: Finding) -> Iterator[str]:
-    if finding.outcome != expect.outcome:
-        said = finding.message.en
-        yield f"outcome {finding.outcome}, expected {expect.outcome}: {said}"
-    if expect.exemption is not None and finding.exemption != expect.exemption:
-        yield f"exemption {finding.exemption}, expected {expect.exemption}"
-    measured = finding.result.measured.value if finding.result and finding.result.measured else None
-    if expect.value is not None and not _close(measured, expect.value):
-        yield f"value {measured}, expected {expect.value}"
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a judgement or a comparison says, as far as cases can ask."""
+
+    outcome: FindingOutcome
+    message: str
+    exemption: str | None
+    value: float | None
+    patches: Mapping[str, int]
+
+
+def _said(finding: Finding) -> _Said:
+    result = finding.result
+    measured = result.measured.value if result and result.measured else None
+    counted: Counter[str] = Counter(p.kind for p in (result.patches if result else ()))
+    return _Said(finding.outcome, finding.message.en, finding.exemption, measured, counted)
+
+
+def _differences(expect: Expectation, said: _Said) -> Iterator[str]:
+    if said.outcome != expect.outcome:
+        yield f"outcome {said.outcome}, expected {expect.outcome}: {said.message}"
+    if expect.exemption is not None and said.exemption != expect.exemption:
+        yield f"exemption {said.exemption}, expected {expect.exemption}"
+    if expect.value is not None and not _close(said.value, expect.value):
+        yield f"value {said.value}, expected {expect.value}"
     if expect.patches is not None:
-        patches = finding.result.patches if finding.result else ()
-        counted: Mapping[str, int] = Counter(patch.kind for patch in patches)
-        if dict(counted) != {k: n for k, n in expect.patches.items() if n}:
-            yield f"patches {dict(counted)}, expected {expect.patches}"
+        wanted = {kind: count for kind, count in expect.patches.items() if count}
+        if dict(said.patches) != wanted:
+            yield f"patches {dict(said.patches)}, expected {expect.patches}"
 
 
 def _close(measured: float | None, expected: float) -> bool:

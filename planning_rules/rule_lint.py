@@ -4,7 +4,7 @@ An *error* changes or hides a verdict; a *warning* should be looked at; a *note*
 that nobody has checked.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import combinations
@@ -15,9 +15,10 @@ from layers.errors import NotFound
 from layers.text import Text
 from planning_rules.condition import Condition, parse_condition
 from planning_rules.condition_space import truths
+from planning_rules.plan_names import misnamed_classes, not_applied
 from planning_rules.rule import LegalBasis, Rule
 from planning_rules.rule_case import CaseFile
-from planning_rules.rule_names import misnamed_attributes, misnamed_targets
+from planning_rules.rule_names import Misnamed, misnamed_attributes, misnamed_targets
 from planning_rules.rule_set import RuleSet
 
 Weight = Literal["error", "warning", "note"]
@@ -73,9 +74,15 @@ def _names(rule: Rule, rule_set: RuleSet, catalog: Catalog | None) -> Iterator[F
         except NotFound as error:
             yield Fault("error", "unknown-layer", rule.id, error.text)
         else:
-            for code, text in misnamed_targets(rule, layer, catalog):
-                yield Fault("error", code, rule.id, text)
-    for code, text in misnamed_attributes(rule, rule_set):
+            yield from _faults(rule, misnamed_targets(rule, layer, catalog))
+        yield from _faults(rule, not_applied(rule, rule_set, catalog))
+        if rule.subject.kind == "plan":
+            yield from _faults(rule, misnamed_classes(rule, rule_set, catalog))
+    yield from _faults(rule, misnamed_attributes(rule, rule_set))
+
+
+def _faults(rule: Rule, named: Iterable[Misnamed]) -> Iterator[Fault]:
+    for code, text in named:
         yield Fault("error", code, rule.id, text)
 
 

@@ -28,7 +28,7 @@ def target_names(rule: Rule) -> set[str]:
         names |= {n.removeprefix("target.") for n in inputs if n.startswith("target.")}
     if test.distance is not None and test.distance.min_by is not None:
         names.add(test.distance.min_by.property.removeprefix("target."))
-    if test.compatibility is not None:
+    if test.compatibility is not None and rule.subject.kind == "project":
         names |= {target.property or "landuse_code", "code_scheme"}
     if test.balance is not None and test.balance.expression.layer is not None:
         names |= {target.property or "landuse_code", "code_scheme"}

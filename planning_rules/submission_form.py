@@ -13,11 +13,17 @@ _ALWAYS: Final = ("name", "declared_area_m2", "accuracy_m", "line_width_m", "doc
 
 
 def attributes_of(rule: Rule) -> Iterator[str]:
-    """Names of the attributes of the submission that the rule reads."""
+    """Names of the attributes of the submission that the rule reads; none between plans."""
+    if rule.subject.kind == "plan":
+        return
     if rule.subject.when:
         yield from parse_condition(rule.subject.when).names
     for exemption in rule.exemptions:
         yield from parse_condition(exemption.when).names
+    yield from _asked_by_the_test(rule)
+
+
+def _asked_by_the_test(rule: Rule) -> Iterator[str]:
     for limit in rule.test.limits or ():
         yield limit.attribute
     if rule.test.decision_table is not None:

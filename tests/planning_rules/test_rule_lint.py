@@ -10,6 +10,7 @@ import pytest
 from layers.catalog import Catalog, load_catalog
 from planning_rules.condition import parse_condition
 from planning_rules.condition_space import truths
+from planning_rules.plan_matrix import PlanMatrix
 from planning_rules.rule import Rule
 from planning_rules.rule_case import CaseFile, load_cases
 from planning_rules.rule_lint import Fault, lint
@@ -232,3 +233,103 @@ def test_too_many_cases_are_said_to_be_unknown() -> None:
     assert two_names is not None
     assert (True, True) not in two_names
     assert {(True, False), (False, True)} <= set(two_names)
+
+
+PLANAR = {"distance": {"min": "20 m", "measure": "planar"}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "says"),
+    [
+        ({"test": PLANAR, "target": {"layer": "highway"}}, "not-applied", "measure: geodesic"),
+        ({"subject": {"plan_level": "overall"}}, "not-applied", "a project has no level"),
+        ({"tolerance": {"grid_size": "0.01 m"}}, "not-applied", "storage grid"),
+        ({"tolerance": {"grid_size": "1 mm"}}, None, ""),
+        ({"target": {"layer": "forest_land", "plan_level": "overall"}}, "wrong-plan-level",
+         "'special'"),
+        ({"target": {"layer": "forest_land", "plan_level": "special"}}, None, ""),
+    ],
+)  # fmt: skip
+def test_words_that_would_be_passed_over_in_silence(
+    rule_set: MakeSet, catalog: Catalog, changes: Any, code: str | None, says: str
+) -> None:
+    parts = {"test": OVERLAP, "target": {"layer": "forest_land"}, **changes}
+    faults = [f for f in lint(rule_set(**parts), catalog, None, DAY) if f.weight == "error"]
+    assert {f.code for f in faults} == ({code} if code else set())
+    assert all(says in f.text.en for f in faults)
+
+
+def test_a_rule_without_cases_and_cases_without_a_rule(rule_set: MakeSet) -> None:
+    rules = rule_set(OVERLAP, exemptions=[{"id": "e", "when": "b = 1", "outcome": "pass"}])
+    site = {"rectangle": [0, 0, 1, 1]}
+
+    def files(*kinds: str, rule: str = "T-RULE-1", exemption: str | None = None) -> Any:
+        expect = {"outcome": "pass", "exemption": exemption}
+        cases = [{"name": k, "kind": k, "site": site, "expect": expect} for k in kinds]
+        return [CaseFile.model_validate({"rule": rule, "cases": cases})]
+
+    def found(cases: Any) -> set[str]:
+        return codes(lint(rules, None, cases, DAY)) - {"unverified-basis", "unknown-attribute"}
+
+    assert found([]) == {"without-cases", "exemption-without-case"}
+    assert found(files("hit", "miss")) == {"without-cases", "exemption-without-case"}
+    assert found(files(*ANY_CASES)) == {"exemption-without-case"}
+    assert found(files(*ANY_CASES, exemption="e")) == set()
+    both = [*files(*ANY_CASES, exemption="e"), *files("hit", rule="T-GONE-9")]
+    assert found(both) == {"case-of-unknown-rule"}
+
+
+PLAN_MATRIX: dict[str, Any] = {
+    "id": "p", "scheme": "landuse-2023",
+    "layers": {
+        "planned_landuse": {"property": "landuse_code", "scheme_property": "code_scheme"},
+        "forest_land": {"class": "03"},
+        "nature_reserve": {"property": "zone", "map": {"core": "reserve-core"}},
+    },
+    "crosswalks": [{"scheme": "landuse-2020", "codes": {"0204": "0205"}}],
+    "rows": {"01": {"03": "conflict", "reserve-core": "conditional", "*": "unknown"}},
+}  # fmt: skip
+PLAN_TEST = {"compatibility": {"matrix": "p", "default": "undetermined"}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({}, None),
+        ({"layers": {**PLAN_MATRIX["layers"], "nowhere": {"class": "03"}}}, "unknown-layer"),
+        ({"layers": {**PLAN_MATRIX["layers"], "coastline": {"class": "12"}}}, "not-applied"),
+        ({"layers": {**PLAN_MATRIX["layers"], "forest_land": {"property": "grade", "map": {
+            "I": "03"}}}}, "unknown-layer-attribute"),
+        ({"layers": {**PLAN_MATRIX["layers"], "nature_reserve": {"property": "zone", "map": {
+            "core": "reserve-core", "buffer": "03"}}}}, "unknown-code"),
+        ({"rows": {**PLAN_MATRIX["rows"], "9901": {"03": "conflict"}}}, "unknown-code"),
+        ({"rows": {**PLAN_MATRIX["rows"], "02": {"reserve-cor": "conflict"}}}, "unknown-class"),
+        ({"crosswalks": [{"scheme": "landuse-2020", "codes": {"0299": "0205"}}]}, "unknown-code"),
+        ({"crosswalks": [{"scheme": "landuse-2020", "codes": {"0204": "0299"}}]}, "unknown-code"),
+    ],
+)  # fmt: skip
+def test_names_in_matrices_between_plans(
+    rule_set: MakeSet, catalog: Catalog, changes: Any, code: str | None
+) -> None:
+    matrix = PlanMatrix.model_validate({**PLAN_MATRIX, **changes})
+    project = rule_set(OVERLAP, target={"layer": "planned_landuse"})
+    raw = {**project.rules[0].model_dump(by_alias=True), "test": PLAN_TEST,
+           "subject": {"kind": "plan", "plan_level": "special"}}  # fmt: skip
+    rules = project.model_copy(
+        update={"rules": (Rule.model_validate(raw),), "plan_matrices": (matrix,)}
+    )
+    found = codes(lint(rules, catalog, None, DAY), "error")
+    assert found == ({code} if code else set())
+
+
+def test_a_level_that_no_layer_of_the_matrix_has(rule_set: MakeSet, catalog: Catalog) -> None:
+    project = rule_set(OVERLAP, target={"layer": "planned_landuse"})
+    raw = {**project.rules[0].model_dump(by_alias=True), "test": PLAN_TEST,
+           "subject": {"kind": "plan", "plan_level": "detailed"}}  # fmt: skip
+    rules = project.model_copy(
+        update={
+            "rules": (Rule.model_validate(raw),),
+            "plan_matrices": (PlanMatrix.model_validate(PLAN_MATRIX),),
+        }
+    )
+    assert codes(lint(rules, catalog, None, DAY), "error") == {"wrong-plan-level"}
