@@ -6,6 +6,7 @@ wins over its neighbours by rank alone: after ``ROUNDS`` rounds its fate hangs o
 further away than ``REACH_PX``, and candidates are gathered that far around the picture.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -165,11 +166,15 @@ def _width(text: str, size: float, spacing: float) -> float:
     return float(font(20).getlength(text)) * size / 20 + spacing * max(0, len(text) - 1)
 
 
+_UNITS: Final = re.compile(r"[（(][^（()）]*[)）]|[^\s]")
+"""What is not broken where a text has no spaces: a remark in brackets, a character."""
+
+
 def _lines(text: str, size: float, spacing: float, widest: float) -> list[str]:
     """Broken at spaces, or between any two characters where there are none."""
     lines: list[str] = []
     for paragraph in text.split("\n"):
-        words = paragraph.split(" ") if " " in paragraph else list(paragraph)
+        words = paragraph.split(" ") if " " in paragraph else _UNITS.findall(paragraph)
         glue = " " if " " in paragraph else ""
         line = ""
         for word in words:

@@ -77,7 +77,8 @@ class _Writer:
         key: str,
     ) -> None:
         """Hang a rule under those of its more general conditions, made once."""
-        parent, path = group, ()
+        parent = group
+        path: tuple[str, ...] = ()
         for one in conditions[:-1]:
             path = (*path, json.dumps(one))
             if path not in nodes:
