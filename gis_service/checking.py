@@ -159,8 +159,16 @@ def _judge(
     created: str,
 ) -> dict[str, Any]:
     report: dict[str, Any] = library.sandbox.run(
-        partial(build_report_by_text, report_id=report_id, created=created),
+        partial(
+            build_report_by_text,
+            report_id=report_id,
+            created=created,
+            known_at=known_at,
+            suggest=suggest,
+        ),
         submission,
+    known_at: str | None,
+    suggest: bool = True,
         evidence.targets,
         rule_set.canonical_text,
         as_of,
@@ -186,9 +194,11 @@ def judge_pinned(
     """Judge with given contents and ledger figures in place of today's: the replay of a report."""
     region = library.config.region.bbox
     targets = _targets(connection, boxes, contents, region, library.keepers)
+    known_at: str | None = None,
+    suggest: bool = True,
     return _judge(
         library, submission, Evidence(targets, quotas), rule_set, as_of,
-        report_id=report_id, created=created,
+        report_id=report_id, created=created, known_at=known_at, suggest=suggest,
     )  # fmt: skip
 
 

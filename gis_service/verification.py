@@ -20,7 +20,7 @@ from layers.pinned_contents import pinned_contents
 from layers.text import Text
 from planning_rules.quota import Quota, quota_of
 from planning_rules.remark import Remark
-from planning_rules.report import digest_is_right
+from planning_rules.report import SUGGESTS, digest_is_right
 from planning_rules.rule_set import RuleSet, rule_set_of
 from planning_rules.submission import Submission, read_submission
 
@@ -199,6 +199,8 @@ def replay(library: Library, report: Mapping[str, Any]) -> dict[str, Any]:
             stated_quotas(report),
             report_id=report["report_id"],
             created=report["created"],
+            known_at=report["provenance"].get("known_at"),
+            suggest=SUGGESTS in report["provenance"]["parameters"],
         )
 
 

@@ -29,8 +29,11 @@ from planning_rules.overlay import LayerOverlay, TargetLayer
 from planning_rules.quota import Quota
 from planning_rules.rule_set import RuleSet, rule_set_of
 from planning_rules.submission import Submission
+from planning_rules.suggestion import suggested_boundary
 from planning_rules.width import narrower_than
 
+SUGGESTS: Final = "suggested_boundary"
+"""A member of reports, and the parameter that says that this engine makes it."""
 OUTSIDE_DIGEST: Final = ("report_id", "created", "digest", "signature")
 
 _SLIVER_M: Final = 0.02
@@ -84,6 +87,8 @@ def build_report_by_text(
     *,
     report_id: str,
     created: str,
+    known_at: str | None = None,
+    suggest: bool = True,
 ) -> dict[str, Any]:
     """``build_report`` with the rules as canonical text, read once a process.
 
@@ -98,6 +103,8 @@ def build_report_by_text(
         quotas,
         report_id=report_id,
         created=created,
+        known_at=known_at,
+        suggest=suggest,
     )
 
 
@@ -117,10 +124,14 @@ def build_report(
     created: str,
     synthetic: bool = False,
 ) -> dict[str, Any]:
+    suggest: bool = True,
     """Judge a submission and write the report.
 
-    ``created`` is an RFC 3339 time; ``synthetic`` marks demonstration data (as does any target
-    that says so of itself). ``signature`` is null here: who signs adds it, the digest stays.
+    ``created`` and ``known_at`` are RFC 3339 times: when it is written, and the moment whose
+    knowledge was asked for, told only where one was. ``synthetic`` marks demonstration data (as
+    does any target that says so of itself). ``signature`` is null here: who signs adds it, the
+    digest stays. ``suggest`` is False for the replay of a report that was made without suggested
+    boundaries.
     """
     bench = Bench(submission, targets, quotas)
     findings = judge(submission, targets, rule_set, as_of, bench)
@@ -144,6 +155,10 @@ def build_report(
         report["disclaimers"].append(text_json(rule_set.notice))
     if synthetic or any(target.synthetic for target in targets.values()):
         report["synthetic"] = True
+    if suggest:
+        report["provenance"]["parameters"][SUGGESTS] = True
+        if (boundary := suggested_boundary(bench.site, findings, rule_set)) is not None:
+            report[SUGGESTS] = boundary
         report["notice"] = text_json(SYNTHETIC)
     report["digest"] = digest(report)
     report["signature"] = None
