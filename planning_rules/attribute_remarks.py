@@ -122,7 +122,7 @@ def _document_fault(document: Any) -> Text | None:
     if authority is not None and not isinstance(authority, str):
         return Text(zh="机关（authority）应为文本", en="the authority must be a text")
     day, number = document.get("date"), document.get("number")
-    if day is not None and not (isinstance(day, str) and _is_date(day)):
+    if day is not None and not _is_date(str(day)):
         return Text(zh=f"日期“{_shown(day)}”无效", en=f"'{_shown(day)}' is no date")
     numbered = (isinstance(number, str) and number.strip()) or type(number) is int
     if day is None and not numbered:

@@ -16,7 +16,7 @@ from layers.crs import Box, Crs, parse_crs
 from layers.errors import BadInput, BadParameter, LimitExceeded, Place
 from layers.text import Text
 
-_DATE: Final = re.compile(r"^(\d{4})-(\d{2})-(\d{2})")
+_DATE: Final = re.compile(r"^([0-9]{4})-([0-9]{2})-([0-9]{2})")
 _EARLIEST: Final = datetime.date(1, 1, 1)
 _LATEST: Final = datetime.date(9999, 12, 31)
 _DEEPEST_JSON: Final = 32
@@ -58,7 +58,7 @@ def integer(request: Request, name: str, default: int, lowest: int) -> int:
     text = request.query_params.get(name)
     if text is None:
         return default
-    if not re.fullmatch(r"-?\d{1,18}", text) or int(text) < lowest:
+    if not re.fullmatch(r"-?[0-9]{1,18}", text) or int(text) < lowest:
         raise BadParameter(
             f"{name} must be a whole number of at least {lowest}, not '{text[:40]}'.",
             f"{name} 必须是不小于 {lowest} 的整数，而不是“{text[:40]}”。",
@@ -86,7 +86,7 @@ def finite(text: str, name: str) -> float:
 
 def calendar_day(text: str, name: str) -> datetime.date:
     """A calendar day as people and programs write it: 2026-01-31 and nothing else."""
-    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+    if not re.fullmatch(r"(?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
         raise BadParameter(
             f"{name}: '{text[:40]}' is no date; write 2026-01-31.",
             f"{name}：“{text[:40]}”不是日期；请写成 2026-01-31。",
@@ -108,6 +108,26 @@ def day(text: str, name: str) -> datetime.date:
             f"{name}: '{text[:40]}' is no date; write 2026-01-31.",
             f"{name}：“{text[:40]}”不是日期；请写成 2026-01-31。",
         ) from error
+
+
+def past_moment(text: str, name: str) -> datetime.datetime:
+    """A moment with its offset from UTC (RFC 3339), not later than now: nobody knows the rest."""
+    try:
+        found = datetime.datetime.fromisoformat(text)
+        if found.tzinfo is None or "T" not in text.upper():
+            raise ValueError(text)
+        found = found.astimezone(datetime.UTC)
+    except (ValueError, OverflowError) as error:
+        raise BadParameter(
+            f"{name}: '{text[:40]}' is no moment; write 2026-01-31T08:00:00+08:00.",
+            f"{name}：“{text[:40]}”不是时刻；请写成 2026-01-31T08:00:00+08:00。",
+        ) from error
+    if found > datetime.datetime.now(datetime.UTC):
+        raise BadParameter(
+            f"{name}: {text[:40]} lies in the future; leave it out for what is known now.",
+            f"{name}：{text[:40]} 在将来；如需现在已知的内容，请省略该参数。",
+        )
+    return found
 
 
 def day_asked(request: Request, today: datetime.date) -> datetime.date | None:

@@ -51,7 +51,12 @@ def site() -> Site:
 
 @pytest.fixture
 def granted(database: str, catalog: Catalog) -> str:
-    """A database with county, survey, and a quota of 30,000 m2; a site of one unit takes 11,650."""
+    """A database with county, survey, and a quota of 30,000 m2; a site of one unit takes 11,640."""
+    lay_ground(database, catalog)
+    return database
+
+
+def lay_ground(database: str, catalog: Catalog) -> None:
     with connect(database) as connection:
         publish = publish_layer_on(connection, catalog)
         publish("county", [GROUND], {"admin_code": [COUNTY], "name": ["屯昌"]}, coverage=GROUND)
@@ -62,7 +67,6 @@ def granted(database: str, catalog: Catalog) -> str:
             coverage=GROUND,
         )
         set_quota(connection, name_of(), DAYS, Decimal(30_000), OFFICER)
-    return database
 
 
 @pytest.fixture
