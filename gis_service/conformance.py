@@ -38,16 +38,9 @@ EDITS: Final = _classes(
     "ogcapi-features-4/1.0", "create-replace-delete", "update", "features",
     "optimistic-locking-etags",
 )  # fmt: skip
-PROCESSES: Final = _classes("ogcapi-processes-1/1.0", "core", "ogc-process-description", "json",
-                            "html", "oas30")  # fmt: skip
-
-TILES: Final = (
-    *_classes(
-        "ogcapi-tiles-1/1.0", "core", "tileset", "tilesets-list", "dataset-tilesets",
-        "geodata-tilesets", "collections-selection", "datetime", "oas30", "mvt", "png", "jpeg",
-    ),
-    *_classes("tms/2.0", "tilematrixset", "json-tilematrixset", "tilesetmetadata",
-              "json-tilesetmetadata", "tilematrixsetlimits", "json-tilematrixsetlimits"),
+PROCESSES: Final = _classes(
+    "ogcapi-processes-1/1.0", "core", "ogc-process-description", "json", "html", "oas30",
+    "job-list", "callback", "dismiss",
 )  # fmt: skip
 
 CLASSES: Final = (

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Numeric, and_, asc, cast, desc, false, literal, or_
+from sqlalchemy import ColumnElement, Numeric, and_, asc, cast, desc, false, literal, or_, true
 from sqlalchemy.types import Text as SqlText
 
 from layers.catalog import Layer
@@ -85,6 +85,8 @@ def ordering(columns: Sequence[Column], keys: Sequence[SortKey], fid: Column) ->
 
 def behind(columns: Sequence[Column], keys: Sequence[SortKey], fid: Column, after: After) -> Column:
     """The condition of standing behind a feature in that order."""
+    if after == START:
+        return true()
     if len(after.keys) != len(keys):
         raise bad_place()
     condition: Column = fid > after.fid
