@@ -29,12 +29,14 @@ from layers.own_folder import own_folder
 from tiles.label_drawing import draw_labels
 from tiles.labels import chosen_labels
 from tiles.map_frame import MapFrame, Share
-from tiles.mapnik_style import StyledSource, hatch_shifts, is_drawn, mapnik_xml
+from tiles.mapnik_style import StyledSource, is_drawn, mapnik_xml
+from tiles.matrix_set import Box
 from tiles.sprite import Hatch
 from tiles.vector_tile import BASE_ZOOMS
 
 _SQL: Final = statements("tiles", "map_drawing.sql")
 _MAPS_HELD: Final = 32
+_NUDGE_PX: Final = 0.001
 _CODES_BY_NAME: Final = {"host": "host", "port": "port", "dbname": "dbname", "user": "user",
                          "password": "password", "sslmode": "sslmode"}  # fmt: skip
 
@@ -145,34 +147,31 @@ class _Painter:
     ) -> None:
         if all(part["type"] == "symbol" for part in look.style_layers):
             return
+        images = self._hatch_images(look.hatches, max(1, round(frame.scale)))
         xml = mapnik_xml(
             look.style_layers, sources, look.hatches, zoom=frame.zoom, base_zoom=base_zoom,
-            srs=_srs(frame), database=self.database, hatch_folder=str(self.hatch_folder),
+            srs=_srs(frame), database=self.database, hatch_folder=images,
         )  # fmt: skip
         drawn_map = self._map(xml)
         shares = self._with_data(sources, list(frame.shares(base_zoom)), base_zoom)
         for share in shares:
-            self._draw_share(drawn_map, look.hatches, frame, share, pixels)
+            self._draw_share(drawn_map, frame, share, pixels)
 
     def _draw_share(
         self,
         drawn_map: Any,
-        hatches: Mapping[str, Hatch],
         frame: MapFrame,
         share: Share,
         pixels: Pixels,
     ) -> None:
         part = frame.part(share.left, share.top, share.right, share.bottom)
-        ratio = max(1, round(frame.scale))
-        variables: dict[str, Any] = {"x": share.x, "y": share.y}
-        for slot, (hatch, x, y) in hatch_shifts(hatches.values(), part.origin_px, ratio).items():
-            variables[f"h{slot}x"], variables[f"h{slot}y"] = x, y
-            self._hatch_image(hatch, x, y, ratio)
         image = self.mapnik.Image(part.width_px, part.height_px)
         drawn_map.resize(part.width_px, part.height_px)
-        drawn_map.zoom_to_box(self.mapnik.Box2d(*part.box))
+        drawn_map.zoom_to_box(self.mapnik.Box2d(*_off_the_grid(part)))
         try:
-            self.mapnik.render_with_vars(drawn_map, image, variables, frame.scale)
+            self.mapnik.render_with_vars(
+                drawn_map, image, {"x": share.x, "y": share.y}, frame.scale
+            )
         except RuntimeError as error:
             raise _not_drawn(error) from error
         shape = (part.height_px, part.width_px, 4)
@@ -217,11 +216,27 @@ class _Painter:
         self.maps.move_to_end(xml)
         return held
 
-    def _hatch_image(self, hatch: Hatch, x: int, y: int, ratio: int) -> None:
-        path = self.hatch_folder / f"{hatch.name}-{x}-{y}.png"
-        if not path.exists():
-            rolled = np.roll(hatch.pixels(ratio), (-y, -x), axis=(0, 1))
-            Image.fromarray(rolled).save(path)
+    def _hatch_images(self, hatches: Mapping[str, Hatch], ratio: int) -> str:
+        """The folder that has them, for a density of pixels."""
+        folder = self.hatch_folder / str(ratio)
+        folder.mkdir(exist_ok=True)
+        for hatch in hatches.values():
+            path = folder / f"{hatch.name}.png"
+            if not path.exists():
+                Image.fromarray(hatch.pixels(ratio)).save(path)
+        return str(folder)
+
+
+def _off_the_grid(frame: MapFrame) -> Box:
+    """The box moved by a thousandth of a pixel.
+
+    Mapnik cuts the world's origin down to whole pixels to lay patterns from there; on whole pixels
+    the last digit of a number would decide, and lines would break between pictures.
+    """
+    width, height = frame.pixel
+    right, up = -_NUDGE_PX * width, _NUDGE_PX * height
+    west, south, east, north = frame.box
+    return Box(west + right, south + up, east + right, north + up)
 
 
 def base_zoom_of(zoom: float) -> int:

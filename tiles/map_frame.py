@@ -41,12 +41,6 @@ class MapFrame:
         return (east - west) / self.width_px, (north - south) / self.height_px
 
     @property
-    def origin_px(self) -> tuple[float, float]:
-        """The upper left corner in device pixels from the CRS's origin, right and down."""
-        width, height = self.pixel
-        return round(self.box.west / width), round(-self.box.north / height)
-
-    @property
     def zoom(self) -> float:
         """MapLibre's zoom of the same scale, at the centre of the picture."""
         west, south, east, north = self.box

@@ -5,8 +5,7 @@ is computed by the statement that fetches the pieces and read by the symbolizer 
 draws the pieces of one ancestor tile, ``!@x!``/``!@y!``; see ``tiles.map_drawing``.
 """
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final
@@ -54,8 +53,8 @@ def mapnik_xml(
 ) -> str:
     """The map of all style layers but symbols, bottom first, at a zoom of MapLibre's.
 
-    ``hatches`` are by name; their images lie in ``hatch_folder`` as ``NAME-X-Y.png``, shifted by
-    X and Y pixels. Sources without a content are not drawn.
+    ``hatches`` are by name; their images lie in ``hatch_folder`` as ``NAME.png``. Sources without
+    a content are not drawn.
     """
     shown = [
         part for part in style_layers
@@ -183,11 +182,8 @@ class _Columns:
         return drawn
 
     def _hatched(self, hatch: Hatch, opacity: str) -> str:
-        """The image shifted so that the lines of all tiles lie on one grid of the world."""
-        file = self._column(
-            sql.SQL("(!@{0}x!::text || '-' || !@{0}y!)").format(sql.SQL(f"h{_slot(hatch)}"))
-        )
-        path = f"{self.hatch_folder}/{hatch.name}-[{file}].png"
+        """Mapnik lays the image from the world's origin, so lines run on in the next picture."""
+        path = f"{self.hatch_folder}/{hatch.name}.png"
         return (
             f"<PolygonPatternSymbolizer file={quoteattr(path)} opacity={opacity}"
             ' alignment="global"/>'
@@ -227,24 +223,3 @@ class _Columns:
             f' stroke={outline} stroke-width="{stroke:g}"'
             ' allow-overlap="true" ignore-placement="true" placement="point"/>'
         )
-
-
-def _slot(hatch: Hatch) -> str:
-    """The word of a hatch in the variables of a drawing."""
-    return "".join(letter for letter in hatch.name if letter.isalnum())
-
-
-def hatch_shifts(
-    hatches: Iterable[Hatch], origin_px: tuple[float, float], ratio: int
-) -> dict[str, tuple[Hatch, int, int]]:
-    """By how many pixels the image of each hatch is rolled for a picture.
-
-    ``origin_px`` is the picture's upper left corner in pixels from the world's.
-    """
-    shifts = {}
-    for hatch in hatches:
-        side = hatch.side_px(ratio)
-        shifts[_slot(hatch)] = (
-            hatch, math.floor(origin_px[0]) % side, math.floor(origin_px[1]) % side,
-        )  # fmt: skip
-    return shifts
