@@ -62,12 +62,14 @@ class SubmissionFile:
 class CheckRequest:
     """What a check is asked for: a GeoJSON object or a file, the CRS of its numbers, the day.
 
-    ``source_crs`` None: CRS84 for GeoJSON, what a file says of itself otherwise.
+    ``source_crs`` None: CRS84 for GeoJSON, what a file says of itself otherwise. ``known_at``
+    asks what the library knew of that day at a moment; None = now.
     """
 
     submission: Mapping[str, Any] | SubmissionFile
     source_crs: str | None = None
     as_of: datetime.date | None = None
+    known_at: datetime.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +112,15 @@ def judge_request(library: Library, request: CheckRequest) -> Judged:
     boxes = search_boxes(submission, rule_set)
     with library.pool.connection() as connection:
         evidence = read_evidence(
-            connection, boxes, rule_set, as_of, library.config.region.bbox, library.keepers
-        )
+            connection, boxes, rule_set, as_of, library.config.region.bbox, library.keepers,
+            request.known_at,
+        )  # fmt: skip
     created = datetime.datetime.now(datetime.UTC)
     report = _judge(
         library, submission, evidence, rule_set, as_of,
         report_id=str(uuid.uuid4()),
-        created=created.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        created=rfc3339(created, "seconds"),
+        known_at=rfc3339(request.known_at) if request.known_at is not None else None,
     )  # fmt: skip
     report["signature"] = library.keys.sign(report)
     return Judged(submission, report, created, rule_set)
@@ -157,6 +161,8 @@ def _judge(
     *,
     report_id: str,
     created: str,
+    known_at: str | None,
+    suggest: bool = True,
 ) -> dict[str, Any]:
     report: dict[str, Any] = library.sandbox.run(
         partial(
@@ -167,8 +173,6 @@ def _judge(
             suggest=suggest,
         ),
         submission,
-    known_at: str | None,
-    suggest: bool = True,
         evidence.targets,
         rule_set.canonical_text,
         as_of,
@@ -190,16 +194,21 @@ def judge_pinned(
     *,
     report_id: str,
     created: str,
+    known_at: str | None = None,
+    suggest: bool = True,
 ) -> dict[str, Any]:
     """Judge with given contents and ledger figures in place of today's: the replay of a report."""
     region = library.config.region.bbox
     targets = _targets(connection, boxes, contents, region, library.keepers)
-    known_at: str | None = None,
-    suggest: bool = True,
     return _judge(
         library, submission, Evidence(targets, quotas), rule_set, as_of,
         report_id=report_id, created=created, known_at=known_at, suggest=suggest,
     )  # fmt: skip
+
+
+def rfc3339(moment: datetime.datetime, timespec: str = "auto") -> str:
+    """A moment as reports write it, in UTC."""
+    return moment.astimezone(datetime.UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
 
 
 def keep_report(library: Library, connection: Connection, judged: Judged) -> None:
@@ -238,19 +247,22 @@ def read_evidence(
     as_of: datetime.date,
     region: Box,
     keepers: Mapping[str, Text],
+    known_at: datetime.datetime | None = None,
 ) -> Evidence:
     """All layers that are asked for, near the submission, and its quotas, in one snapshot.
 
     A layer without an edition in force is there with ``edition=None``: its rules answer
-    "undetermined". ``keepers`` are the authorities that keep layers which are not open.
+    "undetermined". ``keepers`` are the authorities that keep layers which are not open. What the
+    ledgers said at an earlier moment nobody knows: with ``known_at`` no quota is there.
     """
     connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
     try:
         with connection.transaction():
-            contents = contents_in_force(connection, sorted(boxes), as_of)
+            contents = contents_in_force(connection, sorted(boxes), as_of, known_at=known_at)
             targets = _targets(connection, boxes, contents, region, keepers)
             units = [str(f.attributes.get("admin_code")) for f in targets[COUNTY].features]
-            quotas = quotas_for_check(connection, rule_set.ledgers, units, as_of)
+            ledgers = rule_set.ledgers if known_at is None else ()
+            quotas = quotas_for_check(connection, ledgers, units, as_of)
             return Evidence(targets, quotas)
     finally:
         connection.set_isolation_level(None)

@@ -122,9 +122,10 @@ def build_report(
     *,
     report_id: str,
     created: str,
+    known_at: str | None = None,
     synthetic: bool = False,
-) -> dict[str, Any]:
     suggest: bool = True,
+) -> dict[str, Any]:
     """Judge a submission and write the report.
 
     ``created`` and ``known_at`` are RFC 3339 times: when it is written, and the moment whose
@@ -148,17 +149,20 @@ def build_report(
         "findings": [finding.as_json() for finding in findings],
         "layers": _layers(bench, rule_set, findings),
         "land_take": _land_take(bench, submission),
-        "provenance": _provenance(bench, rule_set),
+        "provenance": {
+            **_provenance(bench, rule_set),
+            **({"known_at": known_at} if known_at is not None else {}),
+        },
         "disclaimers": [text_json(text) for text in DISCLAIMERS],
     }
-    if rule_set.notice is not None:
-        report["disclaimers"].append(text_json(rule_set.notice))
-    if synthetic or any(target.synthetic for target in targets.values()):
-        report["synthetic"] = True
     if suggest:
         report["provenance"]["parameters"][SUGGESTS] = True
         if (boundary := suggested_boundary(bench.site, findings, rule_set)) is not None:
             report[SUGGESTS] = boundary
+    if rule_set.notice is not None:
+        report["disclaimers"].append(text_json(rule_set.notice))
+    if synthetic or any(target.synthetic for target in targets.values()):
+        report["synthetic"] = True
         report["notice"] = text_json(SYNTHETIC)
     report["digest"] = digest(report)
     report["signature"] = None
