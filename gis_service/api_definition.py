@@ -90,12 +90,37 @@ def _add(paths: dict[str, Any], path: str, route: Route) -> None:
         if method == "GET":
             operation["parameters"] += [
                 {"$ref": "#/components/parameters/f"}, {"$ref": "#/components/parameters/lang"},
+                *(_query(name, schema, name) for name, schema in _LISTS.get(path, {}).items()),
             ]  # fmt: skip
         elif method != "DELETE":
             operation["requestBody"] = {"required": True, "content": _JSON}
         if path.startswith(("/collections",)) and method != "GET":
             operation["security"] = [{"key": []}]
         paths.setdefault(path, {})[method.lower()] = operation
+
+
+_LIMIT: Final = {"type": "integer", "minimum": 1, "maximum": 1000, "default": 100}
+_LISTS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "/processes": {"limit": _LIMIT},
+    "/jobs": {
+        "limit": _LIMIT,
+        "offset": {"type": "integer", "minimum": 0},
+        "before": {"type": "integer", "minimum": 0},
+        "type": {"type": "array", "items": {"type": "string", "enum": ["process"]}},
+        "processID": {"type": "array", "items": {"type": "string"}},
+        "status": {
+            "type": "array",
+            "items": {
+                "type": "string",
+                "enum": ["accepted", "running", "successful", "failed", "dismissed"],
+            },
+        },
+        "datetime": {"type": "string"},
+        "minDuration": {"type": "number", "minimum": 0},
+        "maxDuration": {"type": "number", "minimum": 0},
+    },
+}
+"""Parameters of lists that hold no features."""
 
 
 def _responses(method: str) -> dict[str, Any]:

@@ -43,6 +43,15 @@ PROCESSES: Final = _classes(
     "job-list", "callback", "dismiss",
 )  # fmt: skip
 
+TILES: Final = (
+    *_classes(
+        "ogcapi-tiles-1/1.0", "core", "tileset", "tilesets-list", "dataset-tilesets",
+        "geodata-tilesets", "collections-selection", "datetime", "oas30", "mvt", "png", "jpeg",
+    ),
+    *_classes("tms/2.0", "tilematrixset", "json-tilematrixset", "tilesetmetadata",
+              "json-tilesetmetadata", "tilematrixsetlimits", "json-tilematrixsetlimits"),
+)  # fmt: skip
+
 CLASSES: Final = (
     *COMMON, *FEATURES, *FILTER, *SCHEMAS, *EDITS, *RECORD_CLASSES, *PROCESSES, *TILES,
 )  # fmt: skip

@@ -35,7 +35,10 @@ _WORDS: Final[Mapping[str, Text]] = {
 
 @dataclass(frozen=True, slots=True)
 class JobQuery:
-    """Which jobs are listed, newest first; ``caller`` None = anybody."""
+    """Which jobs are listed, newest first; ``caller`` None = anybody.
+
+    ``since`` and ``until`` bound when they were taken, the durations how long they have run.
+    """
 
     caller: str | None
     everything: bool = False
@@ -44,6 +47,10 @@ class JobQuery:
     limit: int = 100
     before: int = _LAST_NUMBER
     offset: int = 0
+    since: datetime.datetime | None = None
+    until: datetime.datetime | None = None
+    shortest_s: float | None = None
+    longest_s: float | None = None
 
 
 def add_job(
@@ -85,6 +92,8 @@ def list_jobs(connection: Connection, query: JobQuery) -> list[dict[str, Any]]:
         everything=query.everything, limit=query.limit + 1, offset=query.offset,
         shared=[one.id for one in PROCESSES.values() if one.shared],
         process_ids=_or_none(query.process_ids), statuses=_or_none(query.statuses),
+        since=query.since, until=query.until, shortest_s=query.shortest_s,
+        longest_s=query.longest_s,
     )  # fmt: skip
 
 

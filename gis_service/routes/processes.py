@@ -1,5 +1,6 @@
 """OGC API Processes: list, description, execution (sync or as a job), jobs and their results."""
 
+import datetime
 import secrets
 from collections.abc import Mapping
 from typing import Any, Final
@@ -24,6 +25,7 @@ from gis_service.routes.negotiation import form_asked
 from gis_service.routes.page_links import page_link
 from gis_service.routes.requests import (
     base_url,
+    finite,
     integer,
     json_body,
     library_of,
@@ -34,6 +36,10 @@ from layers.errors import BadParameter, NotAllowed
 _JSON: Final = "application/json"
 _FORMS: Final = {"json": _JSON, "html": "text/html"}
 _MOST_JOBS: Final = 1_000
+JOB_PARAMETERS: Final = (
+    "limit", "offset", "before", "processID", "status", "type", "datetime", "minDuration",
+    "maxDuration",
+)  # fmt: skip
 _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "title": ("任务", "Jobs"),
     "status": ("状态", "Status"),
@@ -136,7 +142,7 @@ def _answer(
 
 def job_list(request: Request) -> Response:
     """Jobs, newest first: one's own, and of anybody those that tell nothing of a site."""
-    refuse_unknown(request, ("limit", "offset", "before", "processID", "status", "type"))
+    refuse_unknown(request, JOB_PARAMETERS)
     form = form_asked(request, _FORMS)
     query = _job_query(request)
     with library_of(request).pool.connection() as connection:
@@ -172,6 +178,7 @@ def _job_query(request: Request) -> JobQuery:
     asked = request.query_params
     if asked.get("type", "process") != "process":
         raise BadParameter("type: jobs are of type process.", "type：任务类型仅有 process。")
+    since, until = _times(asked.get("datetime"))
     return JobQuery(
         caller.name if caller.key else None,
         caller.may("admin"),
@@ -180,7 +187,38 @@ def _job_query(request: Request) -> JobQuery:
         min(integer(request, "limit", 100, 1), _MOST_JOBS),
         integer(request, "before", JobQuery(None).before, 0),
         integer(request, "offset", 0, 0),
+        since,
+        until,
+        _seconds(asked.get("minDuration"), "minDuration"),
+        _seconds(asked.get("maxDuration"), "maxDuration"),
     )
+
+
+def _times(text: str | None) -> tuple[datetime.datetime | None, datetime.datetime | None]:
+    """When jobs were taken: an instant (a day is the whole of it) or an interval."""
+    if text is None:
+        return None, None
+    start, slash, end = text.partition("/")
+    return _moment(start), _moment(end if slash else start, last=True)
+
+
+def _moment(text: str, *, last: bool = False) -> datetime.datetime | None:
+    if text in ("", ".."):
+        return None
+    try:
+        found = datetime.datetime.fromisoformat(text)
+    except ValueError as error:
+        raise BadParameter(
+            f"datetime: '{text[:40]}' is no time; write 2026-01-31T08:00:00Z.",
+            f"datetime：“{text[:40]}”不是时间；请写成 2026-01-31T08:00:00Z。",
+        ) from error
+    if last and len(text) == len("2026-01-31"):
+        found = datetime.datetime.combine(found, datetime.time.max)
+    return found if found.tzinfo else found.replace(tzinfo=datetime.UTC)
+
+
+def _seconds(text: str | None, name: str) -> float | None:
+    return None if text is None else finite(text, name)
 
 
 def _listed(text: str | None, name: str, known: tuple[str, ...]) -> list[str] | None:

@@ -31,6 +31,14 @@ WHERE
     )
     AND (%(process_ids)s::text [] IS NULL OR j.process_id = ANY(%(process_ids)s::text []))
     AND (%(statuses)s::text [] IS NULL OR j.status = ANY(%(statuses)s::text []))
+    AND (%(since)s::timestamptz IS NULL OR j.created >= %(since)s::timestamptz)
+    AND (%(until)s::timestamptz IS NULL OR j.created <= %(until)s::timestamptz)
+    AND (
+        (%(shortest_s)s::double precision IS NULL AND %(longest_s)s::double precision IS NULL)
+        OR extract(EPOCH FROM coalesce(j.finished, now()) - j.started)
+        BETWEEN coalesce(%(shortest_s)s::double precision, 0)
+        AND coalesce(%(longest_s)s::double precision, 'Infinity')
+    )
 ORDER BY j.number DESC
 LIMIT %(limit)s
 OFFSET %(offset)s
