@@ -105,7 +105,7 @@ def check(library: Library, request: CheckRequest, *, store: bool = True) -> dic
 
 def judge_request(library: Library, request: CheckRequest) -> Judged:
     """Read, judge and sign; nothing is stored."""
-    as_of, rule_set = request.as_of or today(), library.rule_set
+    as_of, rule_set = request.as_of or today(), library.rules_in_use()
     submission = read_request(library, request)
     remarks = attribute_remarks(submission.attributes, rule_set.described)
     submission = replace(submission, notes=(*submission.notes, *remarks))
@@ -143,7 +143,7 @@ def read_request(library: Library, request: CheckRequest) -> Submission:
             path=given.path.resolve(),
             job_dir=Path(folder),
             region=region,
-            fields=attribute_fields(library.rule_set),
+            fields=attribute_fields(library.rules_in_use()),
             layer=given.layer,
             source_crs=request.source_crs,
             attributes=given.attributes,

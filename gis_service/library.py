@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from psycopg_pool import ConnectionPool
 
+from gis_service.rule_shelf import RuleShelf
 from gis_service.settings import ServiceConfig, Settings
 from gis_service.signing import ReportKeys
 from layers.catalog import Catalog, Layer
@@ -75,8 +76,14 @@ class Library:
     tiles: TileStore = field(default_factory=TileStore)
     painter: MapPainter | None = None
     """What draws maps as pictures; None in processes that show none."""
+    shelf: RuleShelf | None = None
+    """Follows the folder of rules; None = ``rule_set`` for good."""
     _picture: tuple[float, InForce] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def rules_in_use(self) -> RuleSet:
+        """The rule set of this moment; whoever works with it longer asks once and keeps it."""
+        return self.rule_set if self.shelf is None else self.shelf.current()
 
     def in_force(self) -> InForce:
         """What is in force today, at most a second old."""

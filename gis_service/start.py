@@ -52,9 +52,9 @@ def library(settings: Settings, dsn: str, *, access: Access | None = None) -> It
     not in its catalogue, and not in the views that its connections read.
     """
     from gis_service.library import Library
+    from gis_service.rule_shelf import RuleShelf
     from gis_service.signing import load_keys
     from layers.sandbox import Sandbox
-    from planning_rules.rule_set import load_rule_set
     from tiles.base_map import Products, load_base_maps
     from tiles.imagery import load_rasters
     from tiles.map_drawing import Address
@@ -65,7 +65,7 @@ def library(settings: Settings, dsn: str, *, access: Access | None = None) -> It
     reads = access or settings.reads
     known = load_catalog(settings.config_dir)
     keepers = {one.id: plan.authority for plan, one in known.layers() if one.access != "open"}
-    rule_set = load_rule_set(settings.config_dir / "rules")
+    shelf = RuleShelf(settings.config_dir / "rules", known)
     pool = open_pool(
         dsn,
         size=settings.pool_size,
@@ -84,8 +84,8 @@ def library(settings: Settings, dsn: str, *, access: Access | None = None) -> It
         keys = load_keys(settings.data_dir / "signing-keys", settings.signing_key_file)
         painter = MapPainter(products, Address(dsn, reads, timeout_ms), drawing, rasters)
         yield Library(
-            settings, config, known.up_to(reads), rule_set, pool, sandbox, keys, keepers,
-            painter=painter,
+            settings, config, known.up_to(reads), shelf.current(), pool, sandbox, keys, keepers,
+            painter=painter, shelf=shelf,
         )  # fmt: skip
 
 

@@ -235,8 +235,8 @@ def stated_contents(
 
 
 def _rule_set(library: Library, sha256: str) -> RuleSet:
-    if library.rule_set.sha256 == sha256:
-        return library.rule_set
+    if (in_use := library.rules_in_use()).sha256 == sha256:
+        return in_use
     with library.pool.connection() as connection:
         stored = row(connection, _RULES, sha256=sha256)
     if stored is None:

@@ -134,7 +134,7 @@ def _sites(library: Library) -> list[SampleSite]:
 
 def form(request: Request) -> Response:
     """What the rules ask of a submission."""
-    entries = submission_form(library_of(request).rule_set)
+    entries = submission_form(library_of(request).rules_in_use())
     return Response(orjson.dumps({"attributes": entries}), media_type="application/json")
 
 

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Final
 
-from starlette.datastructures import Headers, UploadFile
+from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
@@ -34,9 +34,12 @@ async def delivery_of(request: Request, largest_bytes: int) -> Delivery:
         return _delivery(content, media_type or GEOJSON, query.get("file_name"), query)
     refuse_unknown(request, ())
     body = await body_of(request, largest_bytes + len(_BESIDE) * _LARGEST_FIELD + _PACKAGING_BYTES)
-    file, fields = await _parts(request.headers, body)
-    content = await file.read()
-    await file.close()
+    form = await _parsed(request.headers, body)
+    try:
+        file, fields = _parts(form)
+        content = await file.read()
+    finally:
+        await form.close()
     return _delivery(
         content, file.content_type or "application/octet-stream", file.filename, fields
     )
@@ -74,9 +77,7 @@ def _attributes(text: str | None) -> dict[str, Any]:
     return found
 
 
-async def _parts(headers: Headers, body: bytes) -> tuple[UploadFile, dict[str, str]]:
-    """The one file and the fields of a form; nothing twice, nothing unknown."""
-
+async def _parsed(headers: Headers, body: bytes) -> FormData:
     async def stream() -> AsyncGenerator[bytes, None]:
         yield body
         yield b""
@@ -86,7 +87,7 @@ async def _parts(headers: Headers, body: bytes) -> tuple[UploadFile, dict[str, s
         max_files=1, max_fields=len(_BESIDE), max_part_size=_LARGEST_FIELD,
     )  # fmt: skip
     try:
-        form = await parser.parse()
+        return await parser.parse()
     except (MultiPartException, KeyError) as error:
         reason = str(getattr(error, "message", "no boundary"))[:200]
         raise BadInput(
@@ -94,6 +95,10 @@ async def _parts(headers: Headers, body: bytes) -> tuple[UploadFile, dict[str, s
             f"表单无法读取：{reason}",
             code="bad-form",
         ) from error
+
+
+def _parts(form: FormData) -> tuple[UploadFile, dict[str, str]]:
+    """The one file and the fields of a form; nothing twice, nothing unknown."""
     file: UploadFile | None = None
     fields: dict[str, str] = {}
     for name, value in form.multi_items():

@@ -371,9 +371,9 @@ def test_a_deadline_is_told_over_http(client: TestClient, library: Library) -> N
     library.config = library.config.model_copy(
         update={"limits": limits.model_copy(update={"check_deadline_s": 2.0})}
     )
-    combs = {"type": "GeometryCollection", "geometries": [
-        {"type": "Polygon", "coordinates": comb()},
-        {"type": "Polygon", "coordinates": comb(turned=True)},
+    combs = {"type": "FeatureCollection", "features": [
+        {"type": "Feature", "properties": {}, "geometry": {"type": "Polygon", "coordinates": one}}
+        for one in (comb(), comb(turned=True))
     ]}  # fmt: skip
     answer = post(client, json.dumps(combs))
     assert answer.status_code == 422
