@@ -235,7 +235,7 @@ def condition_text(condition: Condition) -> str:
         word = " AND " if operator == "all" else " OR "
         return "(" + word.join(map(condition_text, parts)) + ")"
     if operator == "!":
-        return f"(coalesce({condition_text(parts[0])}, false) = false)"
+        return f"(NOT coalesce({condition_text(parts[0])}, 0))"
     if operator == "match" and parts[2:] == [True, False]:
         labels = parts[1] if isinstance(parts[1], list) else [parts[1]]
         return f"({expression_text(parts[0])} IN ({', '.join(map(expression_text, labels))}))"

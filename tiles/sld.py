@@ -1,7 +1,7 @@
 """A layer's look as SLD 1.1 (OGC Styled Layer Descriptor with Symbology Encoding 1.1).
 
-Sizes are pixels; hatches are the marks that GeoServer and QGIS know (``shape://slash`` …); scales
-are OGC's, on pixels of 0.28 mm.
+Sizes are pixels; hatches are turned ``horline`` marks, as QGIS has them (SLD itself has no word
+for a hatch); scales are OGC's, on pixels of 0.28 mm.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,8 +19,6 @@ _SE: Final = "http://www.opengis.net/se"
 _OGC: Final = "http://www.opengis.net/ogc"
 _XLINK: Final = "http://www.w3.org/1999/xlink"
 MEDIA_TYPE: Final = "application/vnd.ogc.sld+xml;version=1.1"
-_MARKS: Final = {0: "shape://horline", 90: "shape://vertline", 45: "shape://slash",
-                 135: "shape://backslash"}  # fmt: skip
 _COMPARISONS: Final = {
     "==": "PropertyIsEqualTo", "!=": "PropertyIsNotEqualTo", "<": "PropertyIsLessThan",
     "<=": "PropertyIsLessThanOrEqualTo", ">": "PropertyIsGreaterThan",
@@ -106,12 +104,13 @@ def _fill(rule: ET.Element, paint: Mapping[str, Any], patterns: Mapping[str, Hat
 def _hatch(fill: ET.Element, hatch: Hatch, opacity: float) -> None:
     graphic = _se(_se(fill, "GraphicFill"), "Graphic")
     mark = _se(graphic, "Mark")
-    _se(mark, "WellKnownName", _MARKS[hatch.angle])
+    _se(mark, "WellKnownName", "horline")
     stroke = _se(mark, "Stroke")
     _parameter(stroke, "stroke", hatch.colour.lower())
     _parameter(stroke, "stroke-opacity", f"{opacity:g}")
     _parameter(stroke, "stroke-width", f"{hatch.width_px:g}")
     _se(graphic, "Size", f"{hatch.spacing_px:g}")
+    _ogc(_se(graphic, "Rotation"), "Literal").text = str(hatch.angle)
 
 
 def _line(rule: ET.Element, paint: Mapping[str, Any], _: Mapping[str, Hatch]) -> None:
@@ -193,20 +192,43 @@ def _condition(parent: ET.Element, condition: Condition) -> None:
     if operator in ("all", "any"):
         _joined(parent, "And" if operator == "all" else "Or", parts)
     elif operator == "!":
-        _condition(ET.SubElement(parent, f"{{{_OGC}}}Not"), parts[0])
+        _negated(parent, parts[0])
     elif operator == "match" and parts[2:] == [True, False]:
         labels = parts[1] if isinstance(parts[1], list) else [parts[1]]
         _joined(parent, "Or", [["==", parts[0], label] for label in labels])
     elif operator == "has":
-        absent = ET.SubElement(ET.SubElement(parent, f"{{{_OGC}}}Not"),
-                               f"{{{_OGC}}}PropertyIsNull")  # fmt: skip
-        ET.SubElement(absent, f"{{{_OGC}}}PropertyName").text = parts[0]
+        _null(_ogc(parent, "Not"), parts[0])
     elif operator in _COMPARISONS:
-        compared = ET.SubElement(parent, f"{{{_OGC}}}{_COMPARISONS[operator]}")
+        compared = _ogc(parent, _COMPARISONS[operator])
         for part in parts:
             _expression(compared, part)
     else:
         raise _not_said(operator)
+
+
+def _negated(parent: ET.Element, condition: Condition) -> None:
+    """What does not hold; also where a property is NULL, of which OGC filters know nothing."""
+    operator, *parts = condition
+    if operator in ("all", "any"):
+        _joined(parent, "Or" if operator == "all" else "And", [["!", part] for part in parts])
+    elif operator == "!":
+        _condition(parent, parts[0])
+    elif operator == "has":
+        _null(parent, parts[0])
+    else:
+        either = _ogc(parent, "Or")
+        _condition(_ogc(either, "Not"), condition)
+        for part in parts:
+            if is_expression(part) and part[0] == "get":
+                _null(either, part[1])
+
+
+def _ogc(parent: ET.Element, name: str) -> ET.Element:
+    return ET.SubElement(parent, f"{{{_OGC}}}{name}")
+
+
+def _null(parent: ET.Element, name: str) -> None:
+    _ogc(_ogc(parent, "PropertyIsNull"), "PropertyName").text = name
 
 
 def _joined(parent: ET.Element, word: str, parts: Sequence[Condition]) -> None:

@@ -187,6 +187,6 @@ def _title(catalog: Catalog, layer: Layer, conditions: Sequence[Condition]) -> T
                               en=f"{code.code} {code.title.en}{mark}"))  # fmt: skip
     if named:
         return Text(zh="，".join(one.zh for one in named), en=", ".join(one.en for one in named))
-    if conditions and all(one[0] == "!" for one in conditions if isinstance(one, list)):
+    if conditions and conditions[-1][0] == "!":
         return Text(zh="其他", en="Other")
     return layer.title
