@@ -32,13 +32,16 @@ FLAGS = [
     "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--use-angle=swiftshader",
     "--enable-unsafe-swiftshader",
+    # The pages come from nowhere (`local_file`), the tiles from this machine: not from "outside".
+    "--disable-features=LocalNetworkAccessChecks,BlockInsecurePrivateNetworkRequests",
 ]  # fmt: skip
 PAGES = "http://clients.example"
 """Another host than the service's: what is not for other hosts' pages fails here."""
 SIZE = (800, 600)
 PATIENCE_S = 150
 SEA = np.array([203, 221, 233])
-LAND = np.array([246, 244, 238])
+LIKE_SEA = 32
+"""Palettes are off by a shade; the nearest colours on land, rivers and woods, by 40 and 54."""
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +55,9 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def land(live_service: str) -> shapely.Geometry:
     """The counties as the service gives them, in longitude and latitude."""
-    page = httpx2.get(f"{live_service}/ogc/collections/county/items?limit=1000&f=json").json()
+    page = httpx2.get(
+        f"{live_service}/ogc/collections/county/items?limit=1000&f=json", timeout=120
+    ).json()
     counties = [shapely.geometry.shape(one["geometry"]) for one in page["features"]]
     return shapely.union_all(counties)
 
@@ -90,7 +95,7 @@ def agreement(
     """The share of pixels whose colour is that of land where there is land, of sea elsewhere."""
     x, y = pixels[:, 0] + shift[0], pixels[:, 1] + shift[1]
     colours = picture[np.clip(y, 0, SIZE[1] - 1), np.clip(x, 0, SIZE[0] - 1)].astype(int)
-    looks_sea = np.abs(colours - SEA).sum(axis=1) < np.abs(colours - LAND).sum(axis=1)
+    looks_sea = np.abs(colours - SEA).sum(axis=1) < LIKE_SEA
     return float((looks_sea != is_land).mean())
 
 

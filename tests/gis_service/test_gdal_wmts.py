@@ -16,7 +16,9 @@ from rasterio.windows import from_bounds
 
 pytestmark = pytest.mark.slow
 
-SEA, LAND = np.array([203, 221, 233]), np.array([246, 244, 238])
+SEA = np.array([203, 221, 233])
+LIKE_SEA = 32
+"""Palettes are off by a shade; the nearest colours on land, rivers and woods, by 40 and 54."""
 HALF_WORLD_M = 20037508.342789244
 CORNER = (110.2, 19.2, 111.2, 20.2)
 """The north-east of the island: its coast runs along both axes."""
@@ -31,7 +33,9 @@ ADDRESSES = {
 
 @pytest.fixture(scope="module")
 def land(live_service: str) -> shapely.Geometry:
-    page = httpx2.get(f"{live_service}/ogc/collections/county/items?limit=1000&f=json").json()
+    page = httpx2.get(
+        f"{live_service}/ogc/collections/county/items?limit=1000&f=json", timeout=120
+    ).json()
     return shapely.union_all([shapely.geometry.shape(one["geometry"]) for one in page["features"]])
 
 
@@ -59,7 +63,7 @@ def judged(picture: np.ndarray, box: tuple[float, ...], land: shapely.Geometry) 
 
     def agreement(right: int, down: int) -> float:
         colours = picture[:3, y + down, x + right].astype(int).T
-        looks_sea = np.abs(colours - SEA).sum(axis=1) < np.abs(colours - LAND).sum(axis=1)
+        looks_sea = np.abs(colours - SEA).sum(axis=1) < LIKE_SEA
         return float((looks_sea != is_land).mean())
 
     true = agreement(0, 0)
