@@ -121,6 +121,7 @@ def _read(
     source: RasterSource, frame: MapFrame, bands: tuple[int, ...]
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
     """Bands x rows x columns, and where there are data."""
+    from rasterio._err import CPLE_BaseError
     from rasterio.crs import CRS
     from rasterio.errors import RasterioError
     from rio_tiler.errors import EmptyMosaicError, RioTilerError, TileOutsideBounds
@@ -147,7 +148,7 @@ def _read(
     except EmptyMosaicError:
         shape = (len(bands), frame.height_px, frame.width_px)
         return np.zeros(shape, np.uint8), np.zeros(shape[1:], np.bool_)
-    except (RasterioError, RioTilerError) as error:
+    except (RasterioError, RioTilerError, CPLE_BaseError) as error:
         raise GaveUp(
             f"A file of the raster {source.id} cannot be read: {str(error)[:160]}",
             f"栅格 {source.id} 的文件无法读取：{str(error)[:160]}",
@@ -174,9 +175,10 @@ def _check_datum(file: str) -> None:
         name = Path(file).name
         if opened.crs is None:
             raise _refused(name, "it has no CRS", "没有坐标系")
-        crs = parse_crs(opened.crs.to_wkt())
-        if crs.srid != WEB_MERCATOR_SRID and crs.datum not in ("cgcs2000", "wgs84"):
-            raise _refused(name, f"its datum is {crs.datum}", f"基准为 {crs.datum}")
+        try:
+            parse_crs(opened.crs.to_wkt())
+        except CrsRefused as error:
+            raise _refused(name, error.text.en.rstrip("."), error.text.zh.rstrip("。")) from error
 
 
 def _refused(name: str, en: str, zh: str) -> BadConfiguration:
