@@ -12,7 +12,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 SCALE ?= small
 
-.PHONY: help run test check bench demo
+.PHONY: help run test conformance check bench demo
 
 help: ## list these words
 	@printf 'make WORD [PORT=8000] [DATA_DIR=.data] [DATABASE_URL=postgresql://…]\n\n'
@@ -25,6 +25,10 @@ run: ## install what is missing, build the demo on first start, serve on PORT un
 test: ## all tests, against a PostGIS of their own
 	@scripts/setup test
 	@exec $(BIN)/pytest $(ARGS)
+
+conformance: ## which requirements of the OGC standards hold: a test each, and a table
+	@scripts/setup test
+	@exec $(BIN)/pytest --table tests/conformance $(ARGS)
 
 check: ## lint, format, types, import contracts, web client
 	@scripts/setup test

@@ -24,7 +24,7 @@ from gis_service.crs_offered import CRS84, OFFERED_CRS, STORAGE_CRS_URI
 from gis_service.library import InForce, Library
 from gis_service.problems import problem
 from gis_service.processes import PROCESSES
-from gis_service.tilesets import schemes_link, tiles_links
+from gis_service.tilesets import tiles_links
 from layers.catalog import Layer, Plan
 from layers.crs import Box
 from layers.text import Text
@@ -195,6 +195,9 @@ def _calm_logging() -> None:
     logging.getLogger("pygeoapi").setLevel(logging.ERROR)
 
 
+_SCHEMA_RELS: Final = ("/schema", "/queryables")
+"""Schemas are documents for programs; they have no page."""
+
 HandlerName = Literal["landing_page", "openapi_", "describe_collections", "describe_processes"]
 
 
@@ -253,7 +256,10 @@ def mend_collection(document: dict[str, Any]) -> None:
     """Say the true storage CRS, drop forms that items are not given in, link to the sortables."""
     document["storageCrs"] = STORAGE_CRS_URI
     document["links"] = [
-        link for link in document["links"] if link["type"] != "application/ld+json"
+        link
+        for link in document["links"]
+        if link["type"] != "application/ld+json"
+        and not (link["type"] == "text/html" and link["rel"].endswith(_SCHEMA_RELS))
     ]
     address = next(link["href"] for link in document["links"] if link["rel"] == "items")
     document["links"].append(
@@ -279,14 +285,18 @@ def add_catalogue(document: dict[str, Any], base_url: str, language: str, region
 
 
 def link_catalogue(document: dict[str, Any], base_url: str) -> None:
-    """The landing page leads to the record collection and to tiles."""
-    document["links"] += tiles_links(f"{base_url}/ogc")
-    document["links"].append(schemes_link(f"{base_url}/ogc/tileMatrixSets"))
-    document["links"].append(
+    """The landing page leads to the record collection and to the jobs."""
+    document["links"] += [
         {
             "rel": "http://www.opengis.net/def/rel/ogc/1.0/ogc-catalog",
             "type": "application/json",
             "title": "Catalogue of plans, layers and editions / 规划目录",
             "href": f"{base_url}/ogc/collections/{CATALOGUE}",
-        }
-    )
+        },
+        {
+            "rel": "http://www.opengis.net/def/rel/ogc/1.0/job-list",
+            "type": "application/json",
+            "title": "Jobs / 任务",
+            "href": f"{base_url}/ogc/jobs",
+        },
+    ]

@@ -70,6 +70,10 @@ _PREDICATES: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
 }  # fmt: skip
 
 
+_OF_COLLECTIONS: Final = ("s_intersects", "s_disjoint")
+"""GEOS has no other relation of mixed collections."""
+
+
 @dataclass(frozen=True, slots=True)
 class Columns:
     """The columns that a condition is about."""
@@ -210,6 +214,11 @@ class _Compiler:
     def _spatial(self, name: str, arguments: tuple[Expression, ...]) -> Column:
         if len(arguments) != 2:
             raise fault(f"'{name}' needs two arguments.", f"“{name}”需要两个参数。")
+        if name not in _OF_COLLECTIONS and any(map(_is_collection, arguments)):
+            raise fault(
+                f"{name.upper()} takes no GEOMETRYCOLLECTION.",
+                f"{name.upper()} 不接受 GEOMETRYCOLLECTION。",
+            )
         columns = [self._place(argument) for argument in arguments]
         if all(column is not self._columns.geometry for column in columns):
             raise fault(
@@ -262,6 +271,10 @@ class _Compiler:
         if typed.kind not in ("day", "moment"):
             raise fault("a time is needed.", "此处需要时间。")
         return _as_moment(typed).column
+
+
+def _is_collection(node: Expression) -> bool:
+    return isinstance(node, Shape) and node.geometry.geom_type == "GeometryCollection"
 
 
 def _refuse_far(geometry: shapely.Geometry) -> None:
