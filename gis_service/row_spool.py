@@ -2,6 +2,7 @@
 
 import hashlib
 import tempfile
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -18,7 +19,8 @@ class RowSpool:
 
     def __init__(self) -> None:
         """Empty."""
-        self._file = tempfile.TemporaryFile(prefix="gis-rows-")  # noqa: SIM115 - lives with it
+        self._file = tempfile.TemporaryFile(prefix="gis-rows-")  # noqa: SIM115
+        weakref.finalize(self, self._file.close)
         self._digest = hashlib.sha256()
         self._count = 0
 

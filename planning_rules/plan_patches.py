@@ -8,7 +8,7 @@ and is joined with its neighbours before its width or its area decides anything.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -120,13 +120,41 @@ def patches_of(
                 kind=kind,
                 relation=relation,
                 reason=reason,
-                part=replace(part, wkb=bytes(shapely.to_wkb(rounded(shape)))),
+                part=replace(part, wkb=bytes(shapely.to_wkb(rounded(_plain(shape))))),
                 area_m2=total_m2(area for _, area in part.areas),
                 width_m=shrinking_width_m(plane.to_metres(shape)),
                 component_m2=whole_m2,
             )
         )
     return patches
+
+
+def _plain(polygon: BaseGeometry) -> BaseGeometry:
+    """Without vertices inside straight edges: cells put them there, and ids follow the shape."""
+    rings = [_corners(ring) for ring in shapely.get_rings(polygon)]
+    return shapely.Polygon(rings[0], rings[1:])
+
+
+def _corners(ring: BaseGeometry) -> npt.NDArray[np.float64]:
+    """One after the other: of two vertices a hair apart in a corner one has to stay."""
+    points: npt.NDArray[np.float64] = shapely.get_coordinates(ring)[:-1]
+    off = _beside(np.roll(points, 1, axis=0), points, np.roll(points, -1, axis=0))
+    if len(points) < 4 or bool((off > _CUT_DEG).all()):
+        return points
+    points = np.roll(points, -int(np.argmax(off)), axis=0)
+    corners = [points[0]]
+    for place in range(1, len(points)):
+        after = points[(place + 1) % len(points)]
+        if _beside(corners[-1], points[place], after) > _CUT_DEG:
+            corners.append(points[place])
+    return np.array(corners) if len(corners) > 2 else points
+
+
+def _beside(before: Any, point: Any, after: Any) -> Any:
+    """How far a point lies beside the line between two others, in degrees."""
+    along, off = after - before, point - before
+    length = np.maximum(np.hypot(along[..., 0], along[..., 1]), _CUT_DEG)
+    return np.abs(along[..., 0] * off[..., 1] - along[..., 1] * off[..., 0]) / length
 
 
 def join_open(cluster: Sequence[OpenComponent], rules: WidthRules) -> list[PlanPatch]:
@@ -203,7 +231,7 @@ def _one(shape: BaseGeometry, members: Sequence[PairPart]) -> PairPart:
     return PairPart(
         members[0].subject_class,
         members[0].target_class,
-        bytes(shapely.to_wkb(shapely.simplify(shape, _CUT_DEG))),
+        bytes(shapely.to_wkb(shape)),
         tuple((unit, total_m2(sums[unit])) for unit in sorted(sums, key=_unit_order)),
         tuple(sorted({fid for part in members for fid in part.subject_fids})),
         tuple(sorted({fid for part in members for fid in part.target_fids})),

@@ -56,7 +56,14 @@ def _conflicts(finding: Finding) -> GeometryArray:
     if finding.result is None or finding.rule.test.kind not in _CUTTABLE:
         return np.zeros(0, dtype=object)
     shapes = [patch.geometry for patch in finding.result.patches if patch.kind == "conflict"]
-    return polygon_parts(shapely.geometrycollections(shapes))
+    return _all_polygons(np.array(shapes, dtype=object))
+
+
+def _all_polygons(shapes: GeometryArray) -> GeometryArray:
+    """The polygons of many geometries."""
+    parts: GeometryArray = shapely.get_parts(shapely.get_parts(shapely.get_parts(shapes)))
+    kept: GeometryArray = parts[(shapely.get_dimensions(parts) == 2) & ~shapely.is_empty(parts)]
+    return kept
 
 
 def _cleaned(site: Site, parts: GeometryArray, width_m: float) -> GeometryArray:
@@ -69,10 +76,10 @@ def _cleaned(site: Site, parts: GeometryArray, width_m: float) -> GeometryArray:
         shapely.buffer(metres, -width_m / 2, join_style="mitre"), width_m / 2, join_style="mitre"
     )
     # Never more than there was: a mitre may stand out by a hair.
-    inside = polygon_parts(shapely.geometrycollections(shapely.intersection(opened, metres)))
+    inside = _all_polygons(shapely.intersection(opened, metres))
     inside = inside[~narrower_than(inside, width_m)]
     snapped = shapely.set_precision(site.plane.to_degrees(inside), GRID_DEG)
-    return polygon_parts(shapely.geometrycollections(snapped))
+    return _all_polygons(snapped)
 
 
 def _as_json(
