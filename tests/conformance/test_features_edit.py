@@ -135,7 +135,9 @@ def test_update(site: Site) -> None:
     patch = {"properties": {"name": None}}
     assert send(site, "PATCH", address, patch, **merge).status_code == 204
     found = read(site, address).json()
-    assert found["properties"] == {**feature()["properties"], "far_max": 3.5}
+    assert found["properties"] == {
+        **feature()["properties"], "parcel_id": found["id"], "far_max": 3.5,
+    }  # fmt: skip
     assert shape(found["geometry"]).equals(BOX)
 
 
