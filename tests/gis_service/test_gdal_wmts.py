@@ -74,9 +74,13 @@ def judged(picture: np.ndarray, box: tuple[float, ...], land: shapely.Geometry) 
 
 @pytest.mark.parametrize("name", ADDRESSES)
 def test_gdal_of_the_wheel_draws_the_right_place(
-    live_service: str, land: shapely.Geometry, name: str
+    live_service: str, land: shapely.Geometry, name: str, tmp_path: Path
 ) -> None:
-    with rasterio.open(f"WMTS:{live_service}{ADDRESSES[name]}") as opened:
+    # Its cache stands in the current folder otherwise, and would answer for another service.
+    with (
+        rasterio.Env(GDAL_DEFAULT_WMS_CACHE_PATH=str(tmp_path)),
+        rasterio.open(f"WMTS:{live_service}{ADDRESSES[name]}") as opened,
+    ):
         box: tuple[float, ...] = CORNER
         place = land
         assert opened.crs.to_epsg() == (3857 if name.endswith("w") else 4490)
@@ -102,6 +106,7 @@ def test_older_gdal_draws_the_right_place(
         capture_output=True,
         text=True,
         timeout=250,
+        cwd=tmp_path,
         env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
         check=False,
     )
