@@ -81,7 +81,7 @@ class Limits(_Model):
     reader_deadline_s: float
     statement_deadline_s: float
     reader_memory_bytes: int
-    tile_deadline_s: float = 10
+    tile_deadline_s: float = 20
     tile_queue: int = 64
 
 
