@@ -52,7 +52,15 @@ TILES: Final = (
               "json-tilesetmetadata", "tilematrixsetlimits", "json-tilematrixsetlimits"),
 )  # fmt: skip
 
+MAPS: Final = (
+    *_classes(
+        "ogcapi-maps-1/1.0", "core", "collection-map", "dataset-map", "collections-selection",
+        "datetime", "crs", "png", "jpeg",
+    ),
+    *_classes("ogcapi-styles-1/0.0", "core"),
+)  # fmt: skip
+
 CLASSES: Final = (
-    *COMMON, *FEATURES, *FILTER, *SCHEMAS, *EDITS, *RECORD_CLASSES, *PROCESSES, *TILES,
+    *COMMON, *FEATURES, *FILTER, *SCHEMAS, *EDITS, *RECORD_CLASSES, *PROCESSES, *TILES, *MAPS,
 )  # fmt: skip
 """All of them; doors of other standards add theirs here."""

@@ -122,12 +122,14 @@ def _scheme_link(matrix_set: MatrixSet, sets_address: str) -> dict[str, Any]:
 
 
 def tiles_links(address: str) -> list[dict[str, Any]]:
-    """Links that lead from a page (landing page or collection) to its tilesets."""
+    """Links that lead from a page (landing page or collection) to its tiles, map and styles."""
     return [
         _link(_REL + "tilesets-vector", f"{address}/tiles", "application/json",
               "Vector tiles / 矢量瓦片"),
         _link(_REL + "tilesets-map", f"{address}/map/tiles", "application/json",
               "Map tiles / 地图瓦片"),
+        _link(_REL + "map", f"{address}/map", "image/png", "Map / 地图"),
+        _link(_REL + "styles", f"{address}/styles", "application/json", "Styles / 样式"),
     ]  # fmt: skip
 
 
