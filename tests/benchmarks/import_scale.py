@@ -106,7 +106,18 @@ def _without_a_vertex(shape: shapely.Polygon) -> shapely.Polygon:
 
 
 def _parcels(width: int, height: int, first: int, lines: int) -> npt.NDArray[np.object_]:
-    """Cells of some lines of the lattice: 4 edges of 4 segments, edges shared by neighbours."""
+    """Cells of some lines of a lattice over the province."""
+    scale = (EAST - WEST) / (width + 1), (NORTH - SOUTH) / (height + 1)
+    return parcels(width, first, lines, (WEST, SOUTH), scale)
+
+
+def parcels(
+    width: int, first: int, lines: int, origin: tuple[float, float], scale: tuple[float, float]
+) -> npt.NDArray[np.object_]:
+    """Cells of some lines of the lattice: 4 edges of 4 segments, edges shared by neighbours.
+
+    ``scale`` is the size of a cell in degrees of longitude and latitude.
+    """
     x, y = np.meshgrid(np.arange(width + 1), np.arange(first, first + lines + 1))
     corners = np.stack((x, y), axis=-1) + 0.2 * _jitter(x, y, 1)
     shares = np.array([0.25, 0.5, 0.75])[:, None]
@@ -131,8 +142,7 @@ def _parcels(width: int, height: int, first: int, lines: int) -> npt.NDArray[np.
         ),
         axis=2,
     )  # fmt: skip
-    scale = np.array([(EAST - WEST) / (width + 1), (NORTH - SOUTH) / (height + 1)])
-    points = np.array([WEST, SOUTH]) + (ring.reshape(-1, 17, 2) + 0.5) * scale
+    points = np.array(origin) + (ring.reshape(-1, 17, 2) + 0.5) * np.array(scale)
     found: npt.NDArray[np.object_] = shapely.polygons(points)
     return found
 

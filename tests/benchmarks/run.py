@@ -3,6 +3,7 @@
     make bench                      small demo (loaded if the library is empty)
     make bench ARGS='--scale province'
     make bench ARGS='import --rows 1500000'   an import beside ogr2ogr, see import_scale.py
+    make bench ARGS='check'                   checks against millions, see check_scale.py
 
 Writes tests/benchmarks/RESULTS.md. Figures of one run compare with each other, not with those of
 another machine. Peers: stock pygeoapi (PostgreSQL provider), tipg, ogr2ogr.
@@ -27,6 +28,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import check_scale
 import httpx2
 import import_scale
 import numpy as np
@@ -359,8 +361,8 @@ def write(scale: str, total: int, load_note: str, rows: list[Row]) -> None:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["import"]:
-        results = Path(__file__).with_name("RESULTS.md")
-        import_scale.main(sys.argv[2:], PROJECT / ".data" / "bench", results)
+    part = {"import": import_scale.main, "check": check_scale.main}.get("".join(sys.argv[1:2]))
+    if part is not None:
+        part(sys.argv[2:], PROJECT / ".data" / "bench", Path(__file__).with_name("RESULTS.md"))
     else:
         main()
