@@ -44,6 +44,12 @@ RULE: dict[str, Any] = {
     [
         ({}, True),
         ({"test": {"distance": {"min": 30}}}, True),
+        ({"test": {"balance": {"quantity": "area(subject)", "reserve": "on-approval"}},
+          "target": {"ledger": "land", "key": ["county_code", "year"]}}, True),
+        ({"target": {"ledger": "land"}}, False),
+        ({"target": {}}, False),
+        ({"target": {"ledger": "land", "key": ["owner"]}}, False),
+        ({"test": {"balance": {"op": "<="}}}, False),
         ({"colour": "red"}, False),
         ({"test": {}}, False),
         ({"test": {"overlap": {"max_area": "0 m2"}, "within": {"max_outside_area": "0 m2"}}},
