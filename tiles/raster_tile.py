@@ -211,7 +211,9 @@ def encoded(image: Image.Image, form: ImageFormat) -> bytes:
         opaque = image.convert("RGB") if lowest == 255 else image
         opaque.save(buffer, "WEBP", quality=85, method=2)
     else:
-        image.quantize(256, method=Image.Quantize.FASTOCTREE).save(buffer, "PNG", compress_level=4)
+        opaque = image.convert("RGB") if lowest == 255 else image
+        drawn = opaque.quantize(256, method=Image.Quantize.FASTOCTREE)
+        drawn.save(buffer, "PNG", compress_level=4)
     return buffer.getvalue()
 
 
