@@ -34,7 +34,8 @@ LAYERS: dict[str, Access] = {
 ROLES = Roles("gistest")
 SMALL = (
     "plan", "layer", "edition", "edition_layer", "in_force", "layer_content", "hidden_feature",
-    "report", "rule_set", "submission", "submission_event", "quota", "quality_run", "quality_finding", "quality_outline",
+    "report", "rule_set", "submission", "submission_event", "quota", "process_job",
+    "quality_run", "quality_finding", "quality_outline",
 )  # fmt: skip
 BIG = ("feature", "overlay_piece", "tile_piece", "coverage_piece")
 
@@ -85,7 +86,10 @@ def readers(owner: tuple[str, Connection]) -> Iterator[dict[Access, Connection]]
 def wanted(access: Access) -> set[tuple[str, str, str]]:
     """The policy, written down a second time."""
     rights = {("library", table, "SELECT") for table in SMALL}
-    written = ("report", "rule_set", "submission", "submission_event", "submission_original")
+    written = (
+        "report", "rule_set", "submission", "submission_event", "submission_original",
+        "process_job",
+    )  # fmt: skip
     rights |= {("library", table, "INSERT") for table in written}
     claims = ("SELECT", "INSERT", "UPDATE", "DELETE")
     rights |= {("library", "submission_claim", verb) for verb in claims}
