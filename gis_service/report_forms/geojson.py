@@ -7,9 +7,10 @@ import orjson
 
 from gis_service.report_forms.patch_rows import patch_rows
 
+SUGGESTED: Final = "suggested-boundary"
 COLOURS: Final = {
-    "site": "#1f4e79", "conflict": "#a3161b", "accuracy-difference": "#6b3fa0",
-    "sliver": "#9a6700", "touch": "#57606a",
+    "site": "#1f4e79", SUGGESTED: "#1a7f37", "conflict": "#a3161b",
+    "accuracy-difference": "#6b3fa0", "sliver": "#9a6700", "touch": "#57606a",
 }  # fmt: skip
 
 
@@ -41,11 +42,28 @@ def write_geojson(report: Mapping[str, Any], language: str, verify_url: str | No
         "report_id": report["report_id"],
         "digest": report["digest"],
         "as_of": report["as_of"],
-        "features": [site, *patches],
+        "features": [site, *_suggested(report, language), *patches],
     }
     if verify_url is not None:
         collection["verify"] = verify_url
     return orjson.dumps(collection)
+
+
+def _suggested(report: Mapping[str, Any], language: str) -> list[dict[str, Any]]:
+    """The site cut back to the rigid lines, where the report suggests one."""
+    boundary = report.get("suggested_boundary") or {}
+    if boundary.get("geometry") is None:
+        return []
+    properties = {
+        "kind": SUGGESTED,
+        "area_m2": boundary["area_m2"],
+        "removed_m2": boundary["removed_m2"],
+        "parts": boundary["parts"],
+        "cut_to": boundary["cut_to"],
+        "message": boundary["message"][language],
+        **_style(SUGGESTED),
+    }
+    return [{"type": "Feature", "geometry": boundary["geometry"], "properties": properties}]
 
 
 def _style(kind: str) -> dict[str, Any]:

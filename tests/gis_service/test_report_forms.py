@@ -10,11 +10,13 @@ from typing import Any
 import pyogrio
 import pypdfium2
 import pytest
+import shapely
 from openpyxl import load_workbook
 from starlette.testclient import TestClient
 
 from gis_service.library import Library
 from gis_service.report_forms import FORMS, form_of, render
+from layers.area import area_m2
 from layers.errors import NotFound
 
 HOSTILE = '=cmd|"/c calc"!A1<script>alert(1)</script>'
@@ -94,17 +96,24 @@ def test_the_workbook(client: TestClient, report: dict[str, Any]) -> None:
 
 def test_the_map_layers(client: TestClient, report: dict[str, Any], tmp_path: Path) -> None:
     collection = json.loads(written(client, report, "geojson"))
-    assert len(collection["features"]) == 1 + len(patches(report))
+    suggested = report["suggested_boundary"]
+    assert suggested["geometry"] is not None, "the sample has a rigid conflict to cut away"
+    kinds = [feature["properties"]["kind"] for feature in collection["features"]]
+    assert kinds[:2] == ["site", "suggested-boundary"]
+    assert len(kinds) == 2 + len(patches(report))
+    assert collection["features"][1]["properties"]["area_m2"] == suggested["area_m2"]
     assert collection["digest"] == report["digest"]
     path = tmp_path / "report.gpkg"
     path.write_bytes(written(client, report, "gpkg"))
     layers = {str(name) for name, _ in pyogrio.list_layers(path)} - {"layer_styles"}
     counted = 0
-    for layer in sorted(layers - {"site"}):
+    for layer in sorted(layers - {"site", "suggested_boundary"}):
         info = pyogrio.read_info(path, layer=layer)
         assert info["crs"] == "EPSG:4490"
         counted += info["features"]
     assert counted == len(patches(report))
+    shape = shapely.from_wkb(pyogrio.raw.read(path, layer="suggested_boundary")[2][0])
+    assert area_m2(shape) == pytest.approx(suggested["area_m2"], abs=0.01)
     site = pyogrio.read_info(path, layer="site")
     west, south, east, north = site["total_bounds"]
     assert 107 < west < east < 112
