@@ -141,7 +141,19 @@ def _doubts(
 
 
 def is_open(case: Case, kinds: tuple[PatchKind, ...]) -> bool:
-    """Whether part of the site lies on no parcel that the filter admits or may admit."""
+    """Whether part of the site lies on no parcel that the filter admits or may admit.
+
+    Found once a layer: several rules ask it, and for a large site it takes a second.
+    """
+    memory, key = case.overlay.memory, ("open", case.rule.target.filter, case.tolerance)
+    if key not in memory:
+        memory[key] = _kinds_outside(case)
+    found: set[PatchKind] = memory[key]
+    return not found.isdisjoint(kinds)
+
+
+def _kinds_outside(case: Case) -> set[PatchKind]:
+    """The kinds of patches outside all parcels; of no parcel at all it is a conflict."""
     admitted, site = case.selected(), case.site
     bodies = [
         part.body
@@ -151,12 +163,12 @@ def is_open(case: Case, kinds: tuple[PatchKind, ...]) -> bool:
     if case.overlay.uncovered is not None:  # said by the rule for missing data
         bodies.append(case.overlay.uncovered)
     if not bodies:
-        return True
+        return {"conflict"}
     rest = polygon_parts(difference(site.geometry, union(np.array(bodies, dtype=object))))
     if len(rest) == 0:
-        return False
+        return set()
     outside = measure_outside(site, case.overlay, union(rest), case.tolerance)
-    return any(patch.kind in kinds for patch in outside.patches)
+    return {patch.kind for patch in outside.patches}
 
 
 NO_PARCEL: Final = Text(
