@@ -28,7 +28,7 @@ from layers.ewkb import to_ewkb
 from layers.feature_rows import RowFile, attribute_rows
 from layers.field_map import FieldPlan
 from layers.geometry_checks import CheckedGeometries, GeometryRules, check_geometries
-from layers.import_coverage import union_of
+from layers.import_coverage import GrowingUnion
 from layers.import_crs import CrsWitness
 from layers.import_issues import IssueLog
 from layers.import_job import (
@@ -92,7 +92,7 @@ class RowReader:
         self.ids: set[str] = set()
         self.outside = 0
         self.centres: list[Any] = []
-        self.unions: list[shapely.Geometry] = []
+        self.covered = GrowingUnion()
         self.witness = CrsWitness(crs, job.region)
         self.declared = DeclaredAreas()
         self.next_fid = job.first_fid
@@ -123,12 +123,12 @@ class RowReader:
                 written.result()
             self.issues.extend(self.declared.issues())
             self._refuse_if_all_outside()
+            if self.job.union_features:  # while the last rows are drawn
+                self.result.features_union = self.covered.wkb()
         if self.drawing is not None:
             self.result.grids = self.drawing.grids
         self.result.content_sha256 = rows.fingerprint.hexdigest()
         self.witness.speak(self.issues)
-        if self.unions:
-            self.result.features_union = shapely.to_wkb(union_of(self.unions))
         if self.known is not None:
             self.known.save(folder)
 
@@ -273,7 +273,7 @@ class RowReader:
         texts = list(attribute_rows(attributes, len(ids)))
         rows.write(fids, ids, texts, found.checked.areas_m2[kept], ewkb)
         if self.job.union_features:
-            self.unions.append(union_of(geometries))
+            self.covered.add(geometries)
         self._keep_source(found, fids, chunks)
 
     def _keep_source(self, found: _Checked, fids: npt.NDArray[np.int64], chunks: ChunkFile) -> None:
