@@ -1,16 +1,18 @@
 """Vector tiles, decoded by another library and compared with the features."""
 
+import json
 import math
 from pathlib import Path
 from typing import Any
 
 import mapbox_vector_tile
 import numpy as np
+import pyproj
 import pytest
 import shapely
 from shapely.geometry import shape
 
-from layers.database import Connection
+from layers.database import Connection, statements
 from tiles.matrix_set import Tile, load_matrix_sets, tile_bounds
 from tiles.matrix_set import tile_of as tile_at
 from tiles.vector_tile import layer_tile
@@ -206,3 +208,53 @@ def test_the_tianditu_grids_are_the_worlds_own_tiles(
         assert body == layer_tile(
             connection, LAYER, content_id, SETS[twin], tile._replace(z=13 - less)
         )
+
+
+def test_any_grid_in_config_will_do(
+    connection: Connection, content_id: int, tmp_path: Path
+) -> None:
+    """Gauss-Krueger zone 37 (EPSG:4525, northing first), tiles of 512 px, against PROJ."""
+    origin, cell = (4_000_000.0, 37_000_000.0), 4.0
+    matrices = [
+        {
+            "id": str(z), "scaleDenominator": cell * 2**-z / 0.00028, "cellSize": cell * 2**-z,
+            "cornerOfOrigin": "topLeft", "pointOfOrigin": origin, "tileWidth": 512,
+            "tileHeight": 512, "matrixWidth": 1000 * 2**z, "matrixHeight": 2000 * 2**z,
+        }
+        for z in range(3)
+    ]  # fmt: skip
+    document = {
+        "id": "Zone37", "crs": "http://www.opengis.net/def/crs/EPSG/0/4525",
+        "orderedAxes": ["X", "Y"], "tileMatrices": matrices,
+    }  # fmt: skip
+    (tmp_path / "matrix_sets").mkdir()
+    (tmp_path / "matrix_sets" / "Zone37.json").write_text(json.dumps(document))
+    grid = load_matrix_sets(tmp_path)["Zone37"]
+    tile = tile_at(grid, 110.055, 19.055, 1)
+    box = tile_bounds(grid, *tile)
+    decoded = _decode(layer_tile(connection, LAYER, content_id, grid, tile))
+    unit = (box.east - box.west) / 4096
+    to_plane = pyproj.Transformer.from_crs("EPSG:4490", "EPSG:4525", always_xy=True)
+    (parcel,) = [one for one in decoded[LAYER]["features"] if one["id"] == 66]
+    drawn = shapely.transform(
+        shape(parcel["geometry"]),
+        lambda units: np.column_stack(
+            (box.west + units[:, 0] * unit, box.north - units[:, 1] * unit)
+        ),
+    )
+    corners = shapely.box(110.05, 19.05, 110.06, 19.06).exterior.coords
+    wanted = shapely.Polygon([to_plane.transform(*corner) for corner in corners])
+    window = shapely.box(*box).buffer(64 * unit, join_style="mitre")
+    assert drawn.hausdorff_distance(wanted.intersection(window)) < 2 * unit
+
+
+def test_tiles_of_other_grids_come_by_the_index(connection: Connection, content_id: int) -> None:
+    values = {
+        "layer_id": "a", "content_id": content_id, "parts": [content_id], "base_zoom": 13,
+        "srid": 4490, "tile_west": 110.0, "tile_south": 19.0, "tile_east": 110.02,
+        "tile_north": 19.02, "west": 12245143.0, "south": 2154935.0, "east": 12247369.0,
+        "north": 2157290.0, "first_x": 6599, "last_x": 6599, "first_y": 3654, "last_y": 3655,
+    }  # fmt: skip
+    statement = statements("tiles", "vector_tile.sql")["layer_tile_of_other_grid"]
+    plan = connection.execute("EXPLAIN " + statement, values).fetchall()
+    assert "base_zoom_x_y_idx" in str(plan)
