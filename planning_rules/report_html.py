@@ -36,6 +36,7 @@ _WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "area": ("面积", "Area"),
     "declared": ("申报面积", "Declared area"),
     "as_of": ("核查日期", "As of"),
+    "known_at": ("按当时已知", "As known at"),
     "report_id": ("报告编号", "Report"),
     "created": ("生成时间", "Created"),
     "source_crs": ("来源坐标系", "Source CRS"),

@@ -37,8 +37,15 @@ def check(
     file: Annotated[Path, typer.Argument(help="Site: GeoJSON or any format that import reads.")],
     attributes: Annotated[Path | None, typer.Option(help="JSON with more attributes.")] = None,
     as_of: Annotated[str | None, typer.Option(help="Day to check for, 2026-01-31.")] = None,
+    known_at: Annotated[
+        str | None,
+        typer.Option(help="By what was known at a moment: 2026-01-31T08:00:00+08:00; now."),
+    ] = None,
     source_crs: Annotated[str | None, typer.Option(help="CRS of the coordinates.")] = None,
     source_layer: Annotated[str | None, typer.Option(help="Layer inside the file.")] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="Choice of rules, see: rules profiles; all of them.")
+    ] = None,
     format: Annotated[ReportFormat | None, typer.Option(help="Form of the report.")] = None,
     output: Annotated[Path | None, typer.Option("-o", help="File to write.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
@@ -50,16 +57,18 @@ def check(
     from gis_service import start
     from gis_service.checking import CheckRequest
     from gis_service.checking import check as run_check
-    from gis_service.routes.requests import calendar_day
+    from gis_service.routes.requests import calendar_day, past_moment
 
     submission = _request(file, attributes, source_layer)
     day_asked: datetime.date | None = calendar_day(as_of, "--as-of") if as_of else None
+    moment = past_moment(known_at, "--known-at") if known_at else None
     settings = Settings().model_copy(update={"check_processes": 1, "pool_size": 1})
     with (
         start.database(settings, say) as dsn,
         start.library(settings, dsn, access="restricted") as library,
     ):
-        report = run_check(library, CheckRequest(submission, source_crs, day_asked))
+        request = CheckRequest(submission, source_crs, day_asked, moment, profile)
+        report = run_check(library, request)
         _give(library, report, ReportFormat.json if json else format or _named(output), output)
     raise typer.Exit(1 if report["outcome"] in _PROBLEMS else 0)
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from gis_service.checking import CheckRequest, check
 from gis_service.processes.process import Process, Run
-from gis_service.routes.requests import calendar_day
+from gis_service.routes.requests import calendar_day, past_moment
 
 _GEOJSON: Final = "application/geo+json"
 
@@ -39,6 +39,21 @@ _DESCRIPTION: Final[dict[str, Any]] = {
             "minOccurs": 0,
             "maxOccurs": 1,
         },
+        "known_at": {
+            "title": "Known at / 已知时刻",
+            "description": "By what was known of that day at a moment, as in "
+            "2026-01-31T08:00:00+08:00; what is known now when left out.",
+            "schema": {"type": "string", "format": "date-time"},
+            "minOccurs": 0,
+            "maxOccurs": 1,
+        },
+        "profile": {
+            "title": "Profile / 核查方案",
+            "description": "A choice of rules, see the rule set; all rules when left out.",
+            "schema": {"type": "string", "maxLength": 60},
+            "minOccurs": 0,
+            "maxOccurs": 1,
+        },
     },
     "outputs": {
         "report": {
@@ -64,10 +79,12 @@ _DESCRIPTION: Final[dict[str, Any]] = {
 
 
 def _check(run: Run, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
-    as_of = inputs.get("as_of")
+    as_of, known_at = inputs.get("as_of"), inputs.get("known_at")
     request = CheckRequest(
         submission=inputs["submission"],
         as_of=calendar_day(as_of, "as_of") if as_of is not None else None,
+        known_at=past_moment(known_at, "known_at") if known_at is not None else None,
+        profile=inputs.get("profile"),
     )
     return {"report": check(run.library, request)}
 
