@@ -24,7 +24,7 @@ from gis_service.crs_offered import CRS84, OFFERED_CRS, STORAGE_CRS_URI
 from gis_service.library import InForce, Library
 from gis_service.problems import problem
 from gis_service.processes import PROCESSES
-from gis_service.tilesets import tiles_links
+from gis_service.tilesets import schemes_link, tiles_links
 from layers.catalog import Layer, Plan
 from layers.crs import Box
 from layers.text import Text
