@@ -286,6 +286,8 @@ def add_catalogue(document: dict[str, Any], base_url: str, language: str, region
 
 def link_catalogue(document: dict[str, Any], base_url: str) -> None:
     """The landing page leads to the record collection and to the jobs."""
+    document["links"] += tiles_links(f"{base_url}/ogc")
+    document["links"].append(schemes_link(f"{base_url}/ogc/tileMatrixSets"))
     document["links"] += [
         {
             "rel": "http://www.opengis.net/def/rel/ogc/1.0/ogc-catalog",
