@@ -99,6 +99,12 @@ class MatrixSet:
             )
         )
 
+    def from_lonlat(self, lon: float, lat: float) -> tuple[float, float]:
+        """A place (degrees, CGCS2000) in the set's CRS, x east and y north."""
+        place = np.array([shapely.Point(lon, lat)], dtype=object)
+        point = from_storage(place, self.crs)[0]
+        return point.x, point.y
+
     def zoom_like(self, z: int) -> int:
         """The web-mercator zoom (tiles of 256 px) whose pixels are about as wide at the equator.
 
@@ -175,10 +181,9 @@ def tile_of(matrix_set: MatrixSet, lon: float, lat: float, z: int) -> Tile:
     Places on or beyond the outer edge belong to the last tile there.
     """
     matrix = matrix_set.matrix(z)
-    place = np.array([shapely.Point(lon, lat)], dtype=object)
-    point = from_storage(place, matrix_set.crs)[0]
-    column = math.floor((point.x - matrix.west) / matrix.span)
-    row = math.floor((matrix.north - point.y) / matrix.span)
+    x, y = matrix_set.from_lonlat(lon, lat)
+    column = math.floor((x - matrix.west) / matrix.span)
+    row = math.floor((matrix.north - y) / matrix.span)
     return Tile(z, max(0, min(matrix.columns - 1, column)), max(0, min(matrix.rows - 1, row)))
 
 
