@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 from layers.text import Text
@@ -118,6 +119,12 @@ def text_json(text: Text) -> dict[str, str]:
 
 def basis_json(basis: LegalBasis) -> dict[str, Any]:
     """A citation without its empty fields."""
+    return dict(_stated(basis))
+
+
+@lru_cache(maxsize=1024)
+def _stated(basis: LegalBasis) -> dict[str, Any]:
+    """The same, written once: every report names the citations of all rules."""
     return basis.model_dump(mode="json", exclude_none=True)
 
 

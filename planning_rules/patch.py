@@ -241,7 +241,7 @@ def _patch(
     site: Site, overlay: LayerOverlay, part: SharedPart, body: Any, kind: PatchKind, area: float
 ) -> Patch:
     dimension = int(shapely.get_dimensions(body))
-    width = width_m(site.plane.to_metres(body)) if dimension == 2 else None
+    width = _width_m(site, overlay, body) if dimension == 2 else None
     return Patch(
         kind=kind,
         layer=overlay.target.layer,
@@ -254,6 +254,15 @@ def _patch(
         reason=_REASONS[kind](combined_accuracy_m(site, overlay)) if kind in _REASONS else None,
         length_m=length_m(body) if dimension == 1 else None,
     )
+
+
+def _width_m(site: Site, overlay: LayerOverlay, body: BaseGeometry) -> float:
+    """The width of a patch, measured once a layer: several rules record the same ones."""
+    key = ("width", shapely.to_wkb(body))
+    if key not in overlay.memory:
+        overlay.memory[key] = width_m(site.plane.to_metres(body))
+    found: float = overlay.memory[key]
+    return found
 
 
 def _touch(overlay: LayerOverlay, part: SharedPart, contact: BaseGeometry) -> Patch:
