@@ -70,6 +70,8 @@ class CheckRequest:
     source_crs: str | None = None
     as_of: datetime.date | None = None
     known_at: datetime.datetime | None = None
+    profile: str | None = None
+    """The choice of rules that is asked about; None = all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,8 @@ def check(library: Library, request: CheckRequest, *, store: bool = True) -> dic
 def judge_request(library: Library, request: CheckRequest) -> Judged:
     """Read, judge and sign; nothing is stored."""
     as_of, rule_set = request.as_of or today(), library.rules_in_use()
+    if request.profile is not None:
+        rule_set.profile(request.profile)  # an unknown one is said before anything is read
     submission = read_request(library, request)
     remarks = attribute_remarks(submission.attributes, rule_set.described)
     submission = replace(submission, notes=(*submission.notes, *remarks))
@@ -121,6 +125,7 @@ def judge_request(library: Library, request: CheckRequest) -> Judged:
         report_id=str(uuid.uuid4()),
         created=rfc3339(created, "seconds"),
         known_at=rfc3339(request.known_at) if request.known_at is not None else None,
+        profile=request.profile,
     )  # fmt: skip
     report["signature"] = library.keys.sign(report)
     return Judged(submission, report, created, rule_set)
@@ -163,6 +168,7 @@ def _judge(
     created: str,
     known_at: str | None,
     suggest: bool = True,
+    profile: str | None = None,
 ) -> dict[str, Any]:
     report: dict[str, Any] = library.sandbox.run(
         partial(
@@ -171,6 +177,7 @@ def _judge(
             created=created,
             known_at=known_at,
             suggest=suggest,
+            profile=profile,
         ),
         submission,
         evidence.targets,
@@ -196,6 +203,7 @@ def judge_pinned(
     created: str,
     known_at: str | None = None,
     suggest: bool = True,
+    profile: str | None = None,
 ) -> dict[str, Any]:
     """Judge with given contents and ledger figures in place of today's: the replay of a report."""
     region = library.config.region.bbox
@@ -203,6 +211,7 @@ def judge_pinned(
     return _judge(
         library, submission, Evidence(targets, quotas), rule_set, as_of,
         report_id=report_id, created=created, known_at=known_at, suggest=suggest,
+        profile=profile,
     )  # fmt: skip
 
 

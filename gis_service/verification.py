@@ -201,6 +201,7 @@ def replay(library: Library, report: Mapping[str, Any]) -> dict[str, Any]:
             created=report["created"],
             known_at=report["provenance"].get("known_at"),
             suggest=SUGGESTS in report["provenance"]["parameters"],
+            profile=report["provenance"]["parameters"].get("profile"),
         )
 
 

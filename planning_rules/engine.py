@@ -33,7 +33,7 @@ from planning_rules.limits import check_limits
 from planning_rules.overlay import LayerOverlay, Site, TargetLayer, overlay_layer
 from planning_rules.quota import Quota, in_order
 from planning_rules.rule import Consent, Exemption, Rule, TestKind
-from planning_rules.rule_set import CompatibilityMatrix, RuleSet
+from planning_rules.rule_set import CheckProfile, CompatibilityMatrix, RuleSet
 from planning_rules.submission import DIMENSION_NAMES, Submission
 from planning_rules.succession import ended_finding, lacks_successor
 from planning_rules.surface import check_surface
@@ -88,11 +88,27 @@ def judge(
     rule_set: RuleSet,
     as_of: date,
     bench: Bench | None = None,
+    profile: CheckProfile | None = None,
 ) -> list[Finding]:
-    """One finding for every rule, in the order of rule ids."""
+    """One finding for every rule, in the order of rule ids.
+
+    A rule that a ``profile`` does not ask about is not applicable, and its finding says so.
+    """
     bench = bench or Bench(submission, targets)
     rules = sorted(rule_set.rules, key=lambda rule: (rule.id, rule.version))
-    return [_judge_rule(submission, bench, rule, rule_set, as_of) for rule in rules]
+    return [
+        _judge_rule(submission, bench, rule, rule_set, as_of)
+        if profile is None or profile.asks(rule.id)
+        else Finding(rule, "not-applicable", _not_asked(profile))
+        for rule in rules
+    ]
+
+
+def _not_asked(profile: CheckProfile) -> Text:
+    return Text(
+        zh=f"核查方案“{profile.title.zh}”不含本规则，未作核查。",
+        en=f"The profile '{profile.title.en}' does not ask about this rule; nothing was checked.",
+    )
 
 
 def _judge_rule(

@@ -27,7 +27,7 @@ from planning_rules.finding import Finding, text_json, worst
 from planning_rules.land_take import COUNTY, CURRENT_USE, land_take
 from planning_rules.overlay import LayerOverlay, TargetLayer
 from planning_rules.quota import Quota
-from planning_rules.rule_set import RuleSet, rule_set_of
+from planning_rules.rule_set import CheckProfile, RuleSet, rule_set_of
 from planning_rules.submission import Submission
 from planning_rules.suggestion import suggested_boundary
 from planning_rules.width import narrower_than
@@ -89,6 +89,7 @@ def build_report_by_text(
     created: str,
     known_at: str | None = None,
     suggest: bool = True,
+    profile: str | None = None,
 ) -> dict[str, Any]:
     """``build_report`` with the rules as canonical text, read once a process.
 
@@ -105,6 +106,7 @@ def build_report_by_text(
         created=created,
         known_at=known_at,
         suggest=suggest,
+        profile=profile,
     )
 
 
@@ -125,6 +127,7 @@ def build_report(
     known_at: str | None = None,
     synthetic: bool = False,
     suggest: bool = True,
+    profile: str | None = None,
 ) -> dict[str, Any]:
     """Judge a submission and write the report.
 
@@ -135,7 +138,8 @@ def build_report(
     boundaries.
     """
     bench = Bench(submission, targets, quotas)
-    findings = judge(submission, targets, rule_set, as_of, bench)
+    chosen = None if profile is None else rule_set.profile(profile)
+    findings = judge(submission, targets, rule_set, as_of, bench, chosen)
     outcome = worst(*(finding.outcome for finding in findings))
     if outcome == "not-applicable":  # a report in which nothing was checked is no pass
         outcome = "undetermined"
@@ -144,7 +148,7 @@ def build_report(
         "created": created,
         "as_of": as_of.isoformat(),
         "outcome": outcome,
-        "summary": text_json(_summary(outcome, findings)),
+        "summary": text_json(_summary(outcome, findings, chosen)),
         "submission": _submission(submission),
         "findings": [finding.as_json() for finding in findings],
         "layers": _layers(bench, rule_set, findings),
@@ -155,6 +159,9 @@ def build_report(
         },
         "disclaimers": [text_json(text) for text in DISCLAIMERS],
     }
+    if chosen is not None:
+        report["profile"] = {"id": chosen.id, "title": text_json(chosen.title)}
+        report["provenance"]["parameters"]["profile"] = chosen.id
     if suggest:
         report["provenance"]["parameters"][SUGGESTS] = True
         if (boundary := suggested_boundary(bench.site, findings, rule_set)) is not None:
@@ -189,7 +196,7 @@ def _package_version() -> str:
     return version("gis-service")
 
 
-def _summary(outcome: str, findings: list[Finding]) -> Text:
+def _summary(outcome: str, findings: list[Finding], profile: CheckProfile | None) -> Text:
     counts: dict[str, int] = {}
     for finding in findings:
         counts[finding.outcome] = counts.get(finding.outcome, 0) + 1
@@ -201,11 +208,13 @@ def _summary(outcome: str, findings: list[Finding]) -> Text:
     named = [(counts[key], *words[key]) for key in words if key in counts]
     unused = all(finding.outcome == "not-applicable" for finding in findings)
     verdict = _NOTHING_CHECKED if unused else _VERDICTS[outcome]
+    part_zh = "" if profile is None else f"（仅按方案“{profile.title.zh}”核查）"
+    part_en = "" if profile is None else f" (of the profile '{profile.title.en}' only)"
     return Text(
-        zh=f"{verdict.zh}。共核查 {len(findings)} 条规则："
+        zh=f"{verdict.zh}{part_zh}。共核查 {len(findings)} 条规则："
         + "，".join(f"{zh} {count}" for count, zh, _ in named)
         + "。",
-        en=f"{verdict.en}. {len(findings)} rules: "
+        en=f"{verdict.en}{part_en}. {len(findings)} rules: "
         + ", ".join(f"{count} {en}" for count, _, en in named)
         + ".",
     )

@@ -11,7 +11,7 @@ from pydantic import Field
 from layers.text import Text
 from planning_rules.plan_matrix import PlanMatrix
 from planning_rules.rule import Model, Rule, Words
-from planning_rules.rule_set import CompatibilityMatrix, Defaults
+from planning_rules.rule_set import CheckProfile, CompatibilityMatrix, Defaults
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
@@ -37,6 +37,7 @@ class RuleFile(Model):
     rules: tuple[Rule, ...] = ()
     matrices: tuple[CompatibilityMatrix, ...] = ()
     plan_matrices: tuple[PlanMatrix, ...] = ()
+    profiles: tuple[CheckProfile, ...] = ()
     remarks: Any = Field(default=None, description="Not read.")
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, Self
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from layers.errors import BadConfiguration
+from layers.errors import BadConfiguration, BadParameter
 from layers.text import Text
 from planning_rules.canonical_json import canonical, json_value
 from planning_rules.land_take import COUNTY
@@ -20,7 +20,7 @@ from planning_rules.quantity import Quantity
 from planning_rules.rule import Model, Rule, Tolerance, UseVerdict, Words
 
 ATTRIBUTES_FILE: Final = "attributes.yml"
-_LISTS: Final = ("rules", "matrices", "plan_matrices")
+_LISTS: Final = ("rules", "matrices", "plan_matrices", "profiles")
 _SECTIONS: Final = frozenset({"ruleset", "defaults", "remarks", *_LISTS})
 
 
@@ -65,6 +65,22 @@ def lineage(code: str) -> Iterable[str]:
     yield "*"
 
 
+class CheckProfile(Model):
+    """A choice of rules that an authority asks about; ``HN-DP-*`` stands for all that begin so."""
+
+    id: str = Field(pattern=r"^[a-z][a-z0-9-]*$")
+    title: Text
+    description: Text | None = None
+    rules: tuple[Words, ...] = Field(min_length=1)
+
+    def asks(self, rule_id: str) -> bool:
+        """Whether the profile holds the rule."""
+        return any(
+            rule_id == one or (one.endswith("-*") and rule_id.startswith(one[:-1]))
+            for one in self.rules
+        )
+
+
 class Defaults(Model):
     """What holds where a rule says nothing."""
 
@@ -102,6 +118,7 @@ class RuleSet(Model):
     rules: tuple[Rule, ...] = Field(min_length=1)
     matrices: tuple[CompatibilityMatrix, ...] = ()
     plan_matrices: tuple[PlanMatrix, ...] = ()
+    profiles: tuple[CheckProfile, ...] = ()
     attributes: tuple[AttributeField, ...] = ()
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     canonical_text: str = Field(default="", repr=False)
@@ -135,6 +152,30 @@ class RuleSet(Model):
     def matrix(self, matrix_id: str) -> CompatibilityMatrix | None:
         """The compatibility matrix of that id."""
         return next((matrix for matrix in self.matrices if matrix.id == matrix_id), None)
+
+    @model_validator(mode="after")
+    def _profiles_name_rules(self) -> Self:
+        ids = {rule.id for rule in self.rules}
+        for profile in self.profiles:
+            for name in profile.rules:
+                alone = CheckProfile(id="x", title=profile.title, rules=(name,))
+                if not any(alone.asks(rule_id) for rule_id in ids):
+                    raise ValueError(f"profile {profile.id}: there is no rule {name}")
+        if len({profile.id for profile in self.profiles}) != len(self.profiles):
+            raise ValueError("two profiles have one id")
+        return self
+
+    def profile(self, profile_id: str) -> CheckProfile:
+        """The profile of that id; ``BadParameter`` names those there are."""
+        for profile in self.profiles:
+            if profile.id == profile_id:
+                return profile
+        names = ", ".join(profile.id for profile in self.profiles) or "-"
+        raise BadParameter(
+            f"There is no profile '{profile_id[:60]}'. Profiles: {names}.",
+            f"没有核查方案“{profile_id[:60]}”。可用：{names}。",
+            code="no-such-profile",
+        )
 
     def plan_matrix(self, matrix_id: str) -> PlanMatrix | None:
         """The matrix between plans of that id."""
@@ -266,6 +307,7 @@ def _build(merged: dict[str, Any], attributes: list[Any], path: Path) -> RuleSet
                 "rules": rules,
                 "matrices": merged.get("matrices", []),
                 "plan_matrices": merged.get("plan_matrices", []),
+                "profiles": merged.get("profiles", []),
                 "attributes": attributes,
                 "sha256": hashlib.sha256(text).hexdigest(),
                 "canonical_text": text.decode(),

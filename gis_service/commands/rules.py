@@ -169,3 +169,16 @@ def _show_previews(differing: "list[Preview]", count: int) -> None:
     for said, times in sorted(rules.items()):
         show(f"{times:6} × {said}")
     show(f"{len(differing)} of {count} stored reports would be judged otherwise")
+
+
+@app.command()
+def profiles(
+    json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """The choices of rules that a check can ask for. Example: gis-service rules profiles"""
+    found = _rule_set(None).profiles
+    if json:
+        show_json([one.model_dump(mode="json", exclude_none=True) for one in found])
+        return
+    for one in found:
+        show(f"{one.id:<20} {one.title.in_language(language())}  {', '.join(one.rules)}")

@@ -69,6 +69,6 @@ def test_it_tells_good_from_bad(change: dict[str, Any], good: bool) -> None:
 
 def test_it_names_all_that_the_loader_reads() -> None:
     assert set(RuleFile.model_fields) == _SECTIONS
-    made = {"defaults", "rules", "matrices", "plan_matrices", "attributes", "sha256",
+    made = {"defaults", "rules", "matrices", "plan_matrices", "profiles", "attributes", "sha256",
             "canonical_text"}  # fmt: skip
     assert set(RuleSetHead.model_fields) == set(RuleSet.model_fields) - made

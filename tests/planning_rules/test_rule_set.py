@@ -190,7 +190,7 @@ def test_shipped_rules_read_layers_and_attributes_that_exist(shipped: RuleSet) -
             names |= {n.removeprefix("target.") for n in inputs if n.startswith("target.")}
         if rule.test.distance and rule.test.distance.min_by:
             names.add(rule.test.distance.min_by.property.removeprefix("target."))
-        if rule.test.compatibility:
+        if rule.test.compatibility and rule.subject.kind == "project":
             names |= {rule.target.property or "landuse_code", "code_scheme"}
         assert not {name for name in names if layer.attribute(name) is None}, rule.id
 
