@@ -27,7 +27,7 @@ APART_PX: Final = 220
 """Between two labels of the same text."""
 REACH_PX: Final = 900
 """Two rounds reach three times as far as two labels can be in each other's way."""
-_LINE: Final = 1.25
+_LINE: Final = 1.2
 """Height of a line, in sizes of the text."""
 
 
@@ -143,13 +143,14 @@ def _placed(text: str, values: Mapping[str, Any], place: Sequence[float]) -> Lab
     size = float(values["text-size"])
     spacing = float(values["text-letter-spacing"]) * size
     lines = _lines(text, size, spacing, float(values["text-max-width"]) * size)
-    padding = 2 * (float(values["text-padding"]) + float(values["text-halo-width"]))
-    width = max(_width(line, size, spacing) for line in lines) + padding
-    height = len(lines) * size * _LINE + padding
+    wide = max(_width(line, size, spacing) for line in lines)
+    high = len(lines) * size * _LINE
     right, down = (float(one) * size for one in values["text-offset"])
     anchor = values["text-anchor"]
-    right += {"left": width / 2, "right": -width / 2}.get(anchor, 0.0)
-    down += {"top": height / 2, "bottom": -height / 2}.get(anchor, 0.0)
+    right += {"left": wide / 2, "right": -wide / 2}.get(anchor, 0.0)
+    down += {"top": high / 2, "bottom": -high / 2}.get(anchor, 0.0)
+    padding = 2 * (float(values["text-padding"]) + float(values["text-halo-width"]))
+    width, height = wide + padding, high + padding
     look = TextLook(
         size,
         values["text-color"],
