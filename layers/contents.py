@@ -188,7 +188,7 @@ def finish_content(
     gives their grids; they become a part of the library together with the rows.
     """
     with connection.transaction():
-        connection.execute(sql.SQL("SET LOCAL maintenance_work_mem = '512MB'"))
+        connection.execute(sql.SQL("SET LOCAL maintenance_work_mem = '256MB'"))
         stood_on = base_of(connection, content_id)
         if stood_on is not None and coverage is None:
             layer = _layer(connection, content_id)

@@ -160,7 +160,7 @@ def _is_ready(connection: Connection, content_id: int) -> bool:
 def _settle(connection: Connection) -> None:
     """Memory for sorts and index builds of this transaction; no deadline on its statements."""
     connection.execute("SET LOCAL work_mem = '256MB'")
-    connection.execute("SET LOCAL maintenance_work_mem = '512MB'")
+    connection.execute("SET LOCAL maintenance_work_mem = '256MB'")
     connection.execute("SET LOCAL statement_timeout = 0")
 
 

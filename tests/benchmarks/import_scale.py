@@ -24,7 +24,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -165,29 +165,45 @@ def run(command: list[str], environment: dict[str, str], postmaster: int) -> Run
         text=True,
     )  # fmt: skip
     peak = [0.0, 0.0]
-    watcher = threading.Thread(target=_watch_memory, args=(process, postmaster, peak), daemon=True)
+    beside: dict[int, float] = {}
+    watcher = threading.Thread(target=_watch, args=(process, postmaster, peak, beside), daemon=True)
     watcher.start()
     output, errors = process.communicate()
     seconds = time.perf_counter() - began
     if process.returncode not in (0, 1) or (not output.strip() and "--json" in command):
         raise RuntimeError(f"{command[:3]}: {errors[-800:]}")
     time.sleep(0.3)  # until the server has seen its processes end
-    return Run(seconds, _cpu_s(postmaster) - used, peak[0], peak[1], output)
+    spent = _cpu_s(postmaster) - used + sum(beside.values())
+    return Run(seconds, spent, peak[0], peak[1], output)
 
 
 def _cpu_s(postmaster: int) -> float:
     """Processor time of our ended children and of the database with its ended processes."""
     ours = resource.getrusage(resource.RUSAGE_CHILDREN)
-    fields = Path(f"/proc/{postmaster}/stat").read_text().rpartition(")")[2].split()
-    ticks = sum(int(field) for field in fields[11:15])
-    return ours.ru_utime + ours.ru_stime + ticks / os.sysconf("SC_CLK_TCK")
+    return ours.ru_utime + ours.ru_stime + _ticks_s(postmaster, 4)
 
 
-def _watch_memory(process: "subprocess.Popen[str]", postmaster: int, peak: list[float]) -> None:
-    """Peaks of the sums: RSS of our processes, and PSS of the database's (shared pages once)."""
+def _ticks_s(pid: int, counters: int) -> float:
+    """Processor time of a process (2 counters), with that of its ended children (4)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(int(field) for field in fields[11 : 11 + counters]) / os.sysconf("SC_CLK_TCK")
+
+
+def _watch(
+    process: "subprocess.Popen[str]", postmaster: int, peak: list[float], beside: dict[int, float]
+) -> None:
+    """Peaks of the sums: RSS of our processes, and PSS of the database's (shared pages once).
+
+    ``beside`` gets the processor time of processes that the program leaves to a fork server: the
+    program does not wait for them, so nobody else counts them.
+    """
     while process.poll() is None:
         children = _children()
-        ours = sum(_mb(pid, "status", "VmRSS") for pid in _family(process.pid, children))
+        family = list(_family(process.pid, children))
+        for pid in family[1:]:
+            with suppress(OSError):
+                beside[pid] = _ticks_s(pid, 2)
+        ours = sum(_mb(pid, "status", "VmRSS") for pid in family)
         base = sum(_mb(pid, "smaps_rollup", "Pss") for pid in _family(postmaster, children))
         peak[:] = [max(peak[0], ours), max(peak[1], base)]
         time.sleep(0.5)
