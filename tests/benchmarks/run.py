@@ -3,6 +3,7 @@
     make bench                      small demo (loaded if the library is empty)
     make bench ARGS='--scale province'
     make bench ARGS='import --rows 1500000'   an import beside ogr2ogr, see import_scale.py
+    make bench ARGS='items'         features beside stock pygeoapi and tipg, see items_scale.py
     make bench ARGS='check'                   checks against millions, see check_scale.py
 
 Writes tests/benchmarks/RESULTS.md. Figures of one run compare with each other, not with those of
@@ -16,25 +17,23 @@ import json
 import os
 import platform
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.parse
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import check_scale
 import httpx2
 import import_scale
+import items_scale
 import numpy as np
 import psycopg
 import pyogrio
 import shapely
+from peers import free_port, median_of, peer_python, server, stock_pygeoapi, timed_ms, tipg
 
 from gis_service import start
 from gis_service.checking import CheckRequest, check
@@ -51,51 +50,8 @@ LAYER = "planned_landuse"
 Row = tuple[str, str, str]
 
 
-def timed_ms(work: Callable[[], Any], times: int) -> list[float]:
-    found = []
-    for _ in range(times):
-        began = time.perf_counter()
-        work()
-        found.append((time.perf_counter() - began) * 1000)
-    return found
-
-
 def p(values: list[float], share: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * share))]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def server(command: list[str], environment: dict[str, str], ready: str) -> Iterator[None]:
-    with tempfile.TemporaryFile("w+") as log:
-        process = subprocess.Popen(
-            command, env={**os.environ, **environment}, stdout=log, stderr=subprocess.STDOUT
-        )
-        try:
-            for _ in range(600):
-                try:
-                    if httpx2.get(ready, timeout=5).status_code < 500:
-                        break
-                except httpx2.TransportError:
-                    time.sleep(0.2)
-                if process.poll() is not None:
-                    log.seek(0)
-                    raise RuntimeError(f"{command} did not start: {log.read()[-400:]}")
-            yield
-        finally:
-            process.terminate()
-            process.wait(timeout=30)
-
-
-def median_of(url: str, times: int = 30, **headers: str) -> float:
-    with httpx2.Client(timeout=120, headers=headers) as client:
-        client.get(url).raise_for_status()
-        return statistics.median(timed_ms(lambda: client.get(url).raise_for_status(), times))
 
 
 def content_of(dsn: str) -> int:
@@ -132,85 +88,20 @@ def bench_checks(settings: Settings, dsn: str, base: str) -> list[Row]:
 
 
 def bench_items(dsn: str, base: str) -> list[Row]:
+    """More of it, in turns and with pages far in: items_scale.py."""
     ours = median_of(f"{base}/ogc/collections/{LAYER}/items?limit=1000")
+    table = f"feature_c{content_of(dsn)}"
     rows: list[Row] = [("1,000 items (GeoJSON, CRS84), ours", f"{ours:.1f} ms", "1×")]
-    for name, run in (("stock pygeoapi 0.24", _pygeoapi_ms), ("tipg", _tipg_ms)):
-        try:
-            peer = run(dsn)
-            rows.append((f"1,000 items, {name}", f"{peer:.1f} ms", f"{peer / ours:.1f}×"))
-        except Exception as error:  # a peer that cannot be had is named, not hidden
-            rows.append((f"1,000 items, {name}", "not measured", str(error).splitlines()[0][:80]))
+    with peer_python() as python:
+        for name, peer in (("stock pygeoapi 0.24", stock_pygeoapi), ("tipg", tipg)):
+            try:
+                with peer(python, dsn, table) as address:
+                    theirs = median_of(f"{address}&limit=1000", 10)
+                rows.append((f"1,000 items, {name}", f"{theirs:.1f} ms", f"{theirs / ours:.1f}×"))
+            except Exception as error:  # a peer that cannot be had is named, not hidden
+                said = str(error).splitlines()[0][:80]
+                rows.append((f"1,000 items, {name}", "not measured", said))
     return rows
-
-
-def _pygeoapi_ms(dsn: str) -> float:
-    """Stock provider on the same partition, declared in its CRS (it then transforms to CRS84)."""
-    table, port = f"feature_c{content_of(dsn)}", free_port()
-    config = {
-        "server": {
-            "bind": {"host": "127.0.0.1", "port": port}, "url": f"http://127.0.0.1:{port}",
-            "mimetype": "application/json", "encoding": "utf-8", "languages": ["en-US"],
-            "limits": {"default_items": 10, "max_items": 10_000},
-            "map": {"url": "x", "attribution": "x"},
-        },
-        "logging": {"level": "ERROR"},
-        "metadata": {
-            "identification": {"title": "x", "description": "x", "keywords": ["x"],
-                               "keywords_type": "theme", "terms_of_service": "x", "url": "x"},
-            "license": {"name": "x", "url": "x"}, "provider": {"name": "x", "url": "x"},
-            "contact": {"name": "x", "url": "x"},
-        },
-        "resources": {
-            "landuse": {
-                "type": "collection", "title": "x", "description": "x", "keywords": ["x"],
-                "links": [], "extents": {"spatial": {"bbox": [107, 17, 112, 21]}},
-                "providers": [{
-                    "type": "feature", "name": "PostgreSQL",
-                    "data": _sqlalchemy_url(dsn), "id_field": "fid", "table": table,
-                    "geom_field": "geom", "options": {"search_path": ["library", "public"]},
-                    "crs": ["http://www.opengis.net/def/crs/OGC/1.3/CRS84"],
-                    "storage_crs": "http://www.opengis.net/def/crs/EPSG/0/4490",
-                }],
-            }
-        },
-    }  # fmt: skip
-    with tempfile.TemporaryDirectory() as folder:
-        config_file, openapi_file = Path(folder) / "config.json", Path(folder) / "openapi.json"
-        config_file.write_text(json.dumps(config))
-        environment = {"PYGEOAPI_CONFIG": str(config_file), "PYGEOAPI_OPENAPI": str(openapi_file)}
-        subprocess.run(
-            [str(Path(sys.executable).with_name("pygeoapi")), "openapi", "generate",
-             str(config_file), "--output-file", str(openapi_file)],
-            env={**os.environ, **environment}, check=True, stdout=subprocess.DEVNULL,
-        )  # fmt: skip
-        command = [sys.executable, "-m", "uvicorn", "pygeoapi.starlette_app:APP",
-                   "--port", str(port), "--log-level", "error"]  # fmt: skip
-        ready = f"http://127.0.0.1:{port}/collections/landuse?f=json"
-        with server(command, environment, ready):
-            return median_of(
-                f"http://127.0.0.1:{port}/collections/landuse/items?limit=1000&f=json", 10
-            )
-
-
-def _sqlalchemy_url(dsn: str) -> str:
-    return dsn.replace("postgresql://", "postgresql+psycopg://", 1)
-
-
-def _tipg_ms(dsn: str) -> float:
-    table, port = f"library.feature_c{content_of(dsn)}", free_port()
-    # tipg wants a host in the address: the folder of the socket, percent-encoded.
-    place = psycopg.conninfo.conninfo_to_dict(dsn)
-    host = urllib.parse.quote(str(place["host"]), safe="")
-    url = f"postgresql://{place['user']}@{host}:{place['port']}/{place['dbname']}"
-    environment = {"DATABASE_URL": url, "TIPG_DB_SCHEMAS": '["library"]',
-                   "TIPG_DB_TABLES": json.dumps([table]),
-                   "TIPG_MAX_FEATURES_PER_QUERY": "10000"}  # fmt: skip
-    command = [sys.executable, "-m", "uvicorn", "tipg.main:app", "--port", str(port),
-               "--log-level", "error"]  # fmt: skip
-    with server(command, environment, f"http://127.0.0.1:{port}/collections/{table}"):
-        return median_of(
-            f"http://127.0.0.1:{port}/collections/{table}/items?limit=1000&f=geojson", 20
-        )
 
 
 def bench_tiles(base: str) -> list[Row]:
@@ -361,7 +252,8 @@ def write(scale: str, total: int, load_note: str, rows: list[Row]) -> None:
 
 
 if __name__ == "__main__":
-    part = {"import": import_scale.main, "check": check_scale.main}.get("".join(sys.argv[1:2]))
+    parts = {"import": import_scale.main, "check": check_scale.main, "items": items_scale.main}
+    part = parts.get("".join(sys.argv[1:2]))
     if part is not None:
         part(sys.argv[2:], PROJECT / ".data" / "bench", Path(__file__).with_name("RESULTS.md"))
     else:
