@@ -75,7 +75,9 @@ def _symbolizer(look: TextLook) -> str:
         "placement": "point",
         "vertical-alignment": "middle",
         "horizontal-alignment": "middle",
-        "justify-alignment": "middle",
+        "justify-alignment": "center",
+        # The font's own lines are 1.45 of its size apart, MapLibre's 1.2.
+        "line-spacing": f"{-0.25 * look.size:g}",
         "allow-overlap": "true",
         "avoid-edges": "false",
     }
