@@ -79,9 +79,10 @@ def load_tile_pieces(connection: Connection, content_id: int, blocks: Iterable[b
 
     For a content that is still being loaded: ``adopt_pieces`` makes it a part of the library.
     """
+    name = _empty_table(connection, "tile_piece", content_id)
     with connection.transaction(), connection.cursor() as cursor:
         _settle(connection)
-        name = partitions.create(connection, "tile_piece", content_id)
+        cursor.execute(sql.SQL("TRUNCATE {name}").format(name=name))  # no log of what comes
         statement = sql.SQL("COPY {name} {columns} FROM STDIN (FORMAT binary, FREEZE)").format(
             name=name, columns=sql.SQL(COLUMNS)
         )
@@ -95,12 +96,28 @@ def load_tile_pieces(connection: Connection, content_id: int, blocks: Iterable[b
 
 def prepare_overlay_pieces(connection: Connection, content_id: int) -> None:
     """Make the overlay pieces of rows that are loaded but not attached, for ``adopt_pieces``."""
+    name = _empty_table(connection, "overlay_piece", content_id)
     with connection.transaction():
         _settle(connection)
-        _fill_overlay_pieces(connection, content_id)
+        connection.execute(sql.SQL("TRUNCATE {name}").format(name=name))
+        _fill_overlay_pieces(connection, content_id, name)
         partitions.index_and_analyse(
             connection, "overlay_piece", content_id, primary_key=_OVERLAY_KEY
         )
+
+
+def _empty_table(
+    connection: Connection, table: partitions.PartitionedTable, content_id: int
+) -> sql.Identifier:
+    """Make the table if it is not there, in a transaction of its own.
+
+    To copy the columns of the parent locks it: over a long load, a content that is dropped
+    elsewhere would wait for that, and all readers behind it.
+    """
+    with connection.transaction():
+        if partitions.exists(connection, table, content_id):
+            return partitions.partition(table, content_id)
+        return partitions.create(connection, table, content_id)
 
 
 def adopt_pieces(
@@ -165,13 +182,13 @@ def _settle(connection: Connection) -> None:
 
 
 def _build_overlay_pieces(connection: Connection, content_id: int) -> None:
-    _fill_overlay_pieces(connection, content_id)
+    name = partitions.create(connection, "overlay_piece", content_id)
+    _fill_overlay_pieces(connection, content_id, name)
     partitions.index_and_analyse(connection, "overlay_piece", content_id, primary_key=_OVERLAY_KEY)
     partitions.attach(connection, "overlay_piece", content_id)
 
 
-def _fill_overlay_pieces(connection: Connection, content_id: int) -> None:
-    name = partitions.create(connection, "overlay_piece", content_id)
+def _fill_overlay_pieces(connection: Connection, content_id: int, name: sql.Identifier) -> None:
     connection.execute(
         sql.SQL(_SQL["overlay_pieces"]).format(
             pieces=name, features=partitions.partition("feature", content_id)

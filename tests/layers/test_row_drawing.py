@@ -15,7 +15,7 @@ from layers.contents import create_content, finish_content, load_arrays
 from layers.database import Connection, connect
 from layers.errors import GaveUp
 from layers.mosaic import Mosaic
-from layers.pieces import build_pieces
+from layers.pieces import build_pieces, load_tile_pieces
 from layers.plan_import import ImportReport, import_file
 from layers.sandbox import Sandbox
 
@@ -224,3 +224,21 @@ def test_a_mosaic_of_the_whole_earth_takes_wider_cells() -> None:
     assert mosaic.west + width * mosaic.cell_m >= 2e7
     assert mosaic.north - height * mosaic.cell_m <= -2e7
     assert (mosaic.cells == 7).any()
+
+
+def test_a_load_of_pieces_locks_nobody_out(own: Connection, database: str) -> None:
+    """Whoever drops a content meanwhile needs the parent for himself, and readers wait for him."""
+    content = create_content(own, "planned_landuse")
+    load_arrays(own, content, parcels(), {}, 1)
+    locked = []
+
+    def blocks() -> Iterator[bytes]:
+        yield b"PGCOPY\n\xff\r\n\x00" + bytes(8)
+        with connect(database) as other, other.transaction():
+            other.execute("LOCK TABLE library.tile_piece IN ACCESS EXCLUSIVE MODE NOWAIT")
+            locked.append(True)
+        yield b"\xff\xff"
+
+    for _ in range(2):  # also after a stream that broke off and came again
+        assert load_tile_pieces(own, content, blocks()) == 0
+    assert locked == [True, True]
