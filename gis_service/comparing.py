@@ -39,6 +39,7 @@ from planning_rules.plan_report import (
     touch_rows,
 )
 from planning_rules.plan_totals import PairNames, PairTotals, named_features, named_patches
+from planning_rules.rule_set import RuleSet
 
 Progress = Callable[[str, float], None]
 Task = tuple[Box, tuple[PlanCell, PairRules]]
@@ -91,9 +92,9 @@ def compare_plans(
     progress: Progress = lambda _what, _share: None,
 ) -> Comparison:
     """Compare plans as they are in force on a day; nothing is stored."""
-    as_of = request.as_of or today()
+    as_of, rule_set = request.as_of or today(), library.rules_in_use()
     plans = asked_plans(library.catalog, request.plans)
-    pairs, left = layer_pairs(library.catalog, library.rule_set, library.keepers, plans, as_of)
+    pairs, left = layer_pairs(library.catalog, rule_set, library.keepers, plans, as_of)
     found = _Found([], RowSpool(), RowSpool(), RowSpool())
     with library.pool.connection() as connection, connection.transaction():
         connection.execute(_SNAPSHOT)
@@ -104,12 +105,13 @@ def compare_plans(
         if request.region is not None:
             region = region_of(library, connection, contents.get(COUNTY), request.region)
         for number, pair in enumerate(pairs):
-            work = _PairWork(library, connection, pair, contents, region, runner, workers)
+            work = _PairWork(rule_set, connection, pair, contents, region, runner, workers)
             totals, names = work.result(_part(progress, pair, number, len(pairs)))
             sides = (contents.get(pair.subject.id), contents.get(pair.target.id))
             found.add(connection, _pair_report(pair, names, totals, sides), sides)
     progress("report", 1.0)
-    report = _report(library, as_of, request, region, found, left)
+    report = _report(rule_set, as_of, request, region, found, left)
+    report["signature"] = library.keys.sign(report)
     return Comparison(report, found.patches, found.touches, found.gaps)
 
 
@@ -140,7 +142,7 @@ def _part(progress: Progress, pair: LayerPair, number: int, count: int) -> Calla
 class _PairWork:
     """The work on one pair of layers."""
 
-    library: Library
+    rule_set: RuleSet
     connection: Connection
     pair: LayerPair
     contents: Mapping[str, Content]
@@ -166,7 +168,7 @@ class _PairWork:
             for here in classes
         )
         names = replace(names, subject_classes=classes, target_classes=others)
-        tolerance = self.library.rule_set.tolerance_of(pair.rule)
+        tolerance = self.rule_set.tolerance_of(pair.rule)
         accuracy_m = float(np.hypot(one.accuracy_m, two.accuracy_m))
         rules = PairRules(relations, WidthRules(tolerance, accuracy_m))
         totals = PairTotals(relations)
@@ -283,7 +285,7 @@ def _patch_rows(
 
 
 def _report(
-    library: Library,
+    rule_set: RuleSet,
     as_of: datetime.date,
     request: CompareRequest,
     region: Region | None,
@@ -295,10 +297,10 @@ def _report(
         plans=request.plans,
         region=None if region is None else region.name,
         as_of=as_of,
-        rule_set=library.rule_set,
+        rule_set=rule_set,
         cell_vertices=CELL_VERTICES,
     )
-    report = build_report(
+    return build_report(
         inputs,
         found.pairs,
         [
@@ -317,8 +319,6 @@ def _report(
         created=created.replace("+00:00", "Z"),
         synthetic=found.synthetic,
     )  # fmt: skip
-    report["signature"] = library.keys.sign(report)
-    return report
 
 
 def _pair_report(

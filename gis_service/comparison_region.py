@@ -16,8 +16,7 @@ from layers.errors import BadParameter, NotFound
 from planning_rules.submission import read_submission
 
 _DEADLINE_S: Final = 60.0
-_CODE_DIGITS: Final = 4
-_SIDES: Final = 4
+_CODE_DIGITS: Final = 2
 
 RegionRequest = str | Mapping[str, Any]
 """A code of administrative units (``460105``, or ``4601`` for all that begin so), four numbers

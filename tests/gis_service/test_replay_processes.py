@@ -62,14 +62,18 @@ def serving(dsn: str, folder: Path, workers: int) -> Iterator[str]:
         yield _ready(f"http://localhost:{port}", server)
     finally:
         server.terminate()
-        server.wait(timeout=60)
+        try:
+            server.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait(timeout=60)
 
 
 def _ready(address: str, server: "subprocess.Popen[bytes]") -> str:
-    for _ in range(600):
+    for _ in range(1500):
         assert server.poll() is None
         try:
-            if httpx2.get(f"{address}/readyz", timeout=5).status_code == 200:
+            if httpx2.get(f"{address}/readyz", timeout=20).status_code == 200:
                 return address
         except httpx2.TransportError:
             pass
@@ -81,7 +85,7 @@ def check(address: str) -> dict[str, Any]:
     # A connection of its own each time: the next worker may take it.
     answer = httpx2.post(
         f"{address}/ogc/processes/conflict-check/execution",
-        json={"inputs": {"submission": SITE, "as_of": DAY}}, timeout=120,
+        json={"inputs": {"submission": SITE, "as_of": DAY}}, timeout=300,
     )  # fmt: skip
     assert answer.status_code == 200, answer.text
     made: dict[str, Any] = answer.json()
@@ -98,7 +102,7 @@ def test_one_submission_has_one_digest_whoever_judges(library_dsn: str, tmp_path
             first = first or reports[0]
             # The report of the first server, judged again by this one.
             said = httpx2.get(
-                f"{address}/reports/{first['report_id']}/verify?replay=true", timeout=120
+                f"{address}/reports/{first['report_id']}/verify?replay=true", timeout=300
             ).json()
             assert {one["check"]: one["good"] for one in said["checks"]}["replay"] is True, said
     assert first["outcome"] == "violation"
@@ -108,7 +112,7 @@ def test_one_submission_has_one_digest_whoever_judges(library_dsn: str, tmp_path
     site.write_text(json.dumps(SITE), "utf-8")
     environment = {**os.environ, "DATABASE_URL": library_dsn, "DATA_DIR": str(tmp_path)}
     options: dict[str, Any] = {"env": environment, "capture_output": True, "text": True,
-                               "check": False, "timeout": 120}  # fmt: skip
+                               "check": False, "timeout": 300}  # fmt: skip
     verified = subprocess.run([str(PROGRAM), "verify", str(stored), "--replay"], **options)
     assert verified.returncode == 0, verified.stdout + verified.stderr
     made = subprocess.run([str(PROGRAM), "check", str(site), "--as-of", DAY, "--json"], **options)
