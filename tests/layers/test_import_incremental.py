@@ -322,7 +322,7 @@ def test_changes_without_a_base_or_with_unknown_ids_are_refused(
     with pytest.raises(NotFound, match="no content"):
         run(path, changes_only=True)
     first = run(path)
-    with pytest.raises(BadInput, match="not in the content .*P9999"):
+    with pytest.raises(BadInput, match=r"not in the content .*P9999"):
         run(path, changes_only=True, delete_ids=["P9999"])
     left = connection.execute("SELECT id FROM library.layer_content").fetchall()
     assert left == [(first.content,)]
