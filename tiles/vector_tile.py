@@ -22,6 +22,8 @@ LOWEST_ZOOM: Final = BASE_ZOOMS[-1]
 _WORLD_M: Final = 2 * 20_037_508.342789244
 _BUFFER: Final = 1 / 64
 """What a tile shows beyond its edge, as a share of its side; pieces reach twice as far."""
+_TOUCH: Final = 1e-6
+"""Tiles of degrees end where columns of web mercator do; touching the next one is no need of it."""
 
 
 def layer_tile(
@@ -46,7 +48,7 @@ def layer_tile(
     name, place = (
         ("layer_tile", _ancestor(tile, base_zoom))
         if matrix_set.is_mercator_quad
-        else ("layer_tile_of_other_grid", _ancestors(matrix_set, tile, base_zoom))
+        else _of_other_grid(matrix_set, tile, base_zoom)
     )
     stored_in = parts if parts is not None else content_parts(connection, [content_id])
     values = {"layer_id": layer_id, "content_id": content_id, "parts": stored_in.parts}
@@ -65,18 +67,39 @@ def _ancestor(tile: Tile, base_zoom: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _ancestors(matrix_set: MatrixSet, tile: Tile, base_zoom: int) -> dict[str, Any]:
-    """The tile's box, and the web-mercator tiles of the base zoom under it and its buffer."""
+def _of_other_grid(matrix_set: MatrixSet, tile: Tile, base_zoom: int) -> tuple[str, dict[str, Any]]:
+    """The statement for a tile that is none of web mercator's, and its values.
+
+    Where one ancestor holds the tile, its pieces reach over the tile's buffer, too: their margin is
+    1/32 of a side that is at least about as wide as the tile's.
+    """
     box = tile_bounds(matrix_set, *tile)
     west, south, east, north = mercator_bounds(matrix_set, tile, _BUFFER)
-    side, last = _WORLD_M / 2**base_zoom, 2**base_zoom - 1
-    columns = [max(0, min(last, int((x + _WORLD_M / 2) // side))) for x in (west, east)]
-    rows = [max(0, min(last, int((_WORLD_M / 2 - y) // side))) for y in (north, south)]
-    return {
+    values = {
         # CRS84 has no number of its own; on a datum declared equivalent its degrees are ours.
         "srid": STORAGE_SRID if matrix_set.crs.is_storage else matrix_set.crs.srid,
         "tile_west": box.west, "tile_south": box.south,
         "tile_east": box.east, "tile_north": box.north,
         "west": west, "south": south, "east": east, "north": north,
-        "first_x": columns[0], "last_x": columns[1], "first_y": rows[0], "last_y": rows[1],
     }  # fmt: skip
+    first_x, last_x, first_y, last_y = _ancestors(matrix_set, tile, base_zoom, -_TOUCH)
+    if (first_x, first_y) == (last_x, last_y):
+        values |= {"ancestor_x": first_x, "ancestor_y": first_y}
+        return "layer_tile_of_one_ancestor", values
+    first_x, last_x, first_y, last_y = _ancestors(matrix_set, tile, base_zoom, _BUFFER)
+    values |= {"first_x": first_x, "last_x": last_x, "first_y": first_y, "last_y": last_y}
+    return "layer_tile_of_other_grid", values
+
+
+def _ancestors(
+    matrix_set: MatrixSet, tile: Tile, base_zoom: int, margin: float
+) -> tuple[int, int, int, int]:
+    """Columns (first, last) and rows of the base zoom under a tile and a margin around it."""
+    west, south, east, north = mercator_bounds(matrix_set, tile, margin)
+    side, last = _WORLD_M / 2**base_zoom, 2**base_zoom - 1
+    numbers = (
+        (west + _WORLD_M / 2) // side, (east + _WORLD_M / 2) // side,
+        (_WORLD_M / 2 - north) // side, (_WORLD_M / 2 - south) // side,
+    )  # fmt: skip
+    first_x, last_x, first_y, last_y = (max(0, min(last, int(number))) for number in numbers)
+    return first_x, last_x, first_y, last_y

@@ -13,12 +13,19 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gis_service.library import InForce, today
+from gis_service.map_tiles import TileAsked
 from gis_service.pictures import TIME_PARAMETERS
 from gis_service.problems import language_of
 from gis_service.routes.map_sheets import sheet_answer
 from gis_service.routes.maps import layers_named, pictures_of
 from gis_service.routes.requests import base_url, day_asked, library_of, refuse_unknown
-from gis_service.routes.tile_answers import map_tiles_of, picture_of, tile_numbers
+from gis_service.routes.tile_answers import (
+    ASK_AGAIN,
+    map_tiles_of,
+    picture_of,
+    tile_answer,
+    tile_numbers,
+)
 from gis_service.tilesets import (
     FORMS,
     DataType,
@@ -29,7 +36,7 @@ from gis_service.tilesets import (
 )
 from layers.catalog import Layer
 from layers.errors import BadParameter
-from tiles.tile_format import TileFormat, format_named
+from tiles.tile_format import MVT, TileFormat, format_named
 
 _PARAMETERS: Final = ("tk", "datetime", *TIME_PARAMETERS)
 _JSON: Final = "application/json"
@@ -122,8 +129,13 @@ async def tile(request: Request) -> Response:
         await run_in_threadpool(_picture_on, request) if "datetime" in request.query_params
         else None
     ) or await picture_of(request)  # fmt: skip
-    name = ",".join(layer.id for layer in _layers(request, picture))
-    return await sheet_answer(request, name, path["set"], place, _form(request), picture=picture)
+    layers, form = tuple(_layers(request, picture)), _form(request)
+    if form is MVT:
+        grid = map_tiles_of(request).matrix_set(path["set"])
+        asked = TileAsked(layers, grid, place, form)
+        return await tile_answer(request, asked, picture, cache_control=ASK_AGAIN)
+    name = ",".join(layer.id for layer in layers)
+    return await sheet_answer(request, name, path["set"], place, form, picture=picture)
 
 
 def _form(request: Request) -> TileFormat:

@@ -134,7 +134,15 @@ def test_nothing_there_is_no_bytes(connection: Connection, content_id: int) -> N
     assert layer_tile(connection, LAYER, content_id, QUAD, Tile(3, 6, 3)) == b""
 
 
-GRIDS = [("c", 14), ("c", 13), ("c", 12), ("c", 10), ("WorldCRS84Quad", 13), ("CGCS2000Quad", 9)]
+GRIDS = [
+    ("c", 15),
+    ("c", 14),
+    ("c", 13),
+    ("c", 12),
+    ("c", 10),
+    ("WorldCRS84Quad", 13),
+    ("CGCS2000Quad", 9),
+]
 
 
 def lonlat_of(grid: str, tile: Tile, units: np.ndarray) -> np.ndarray:
@@ -255,6 +263,8 @@ def test_tiles_of_other_grids_come_by_the_index(connection: Connection, content_
         "tile_north": 19.02, "west": 12245143.0, "south": 2154935.0, "east": 12247369.0,
         "north": 2157290.0, "first_x": 6599, "last_x": 6599, "first_y": 3654, "last_y": 3655,
     }  # fmt: skip
-    statement = statements("tiles", "vector_tile.sql")["layer_tile_of_other_grid"]
-    plan = connection.execute("EXPLAIN " + statement, values).fetchall()
-    assert "base_zoom_x_y_idx" in str(plan)
+    values |= {"ancestor_x": 6599, "ancestor_y": 3654}
+    for name in ("layer_tile_of_other_grid", "layer_tile_of_one_ancestor"):
+        statement = statements("tiles", "vector_tile.sql")[name]
+        plan = connection.execute("EXPLAIN " + statement, values).fetchall()
+        assert "base_zoom_x_y_idx" in str(plan)

@@ -21,8 +21,35 @@ FROM (
 ) AS q
 WHERE q.geom IS NOT NULL
 
+-- name: layer_tile_of_one_ancestor
+-- The same for a tile of another grid that lies in one ancestor.
+SELECT ST_AsMVT(q, %(layer_id)s, 4096, 'geom', 'fid') AS tile
+FROM (
+    SELECT
+        t.fid,
+        t.properties,
+        ST_AsMVTGeom(
+            ST_Transform(t.geom, %(srid)s::integer),
+            ST_MakeEnvelope(
+                %(tile_west)s, %(tile_south)s, %(tile_east)s, %(tile_north)s, %(srid)s::integer
+            ),
+            4096, 64, true
+        ) AS geom
+    FROM tile_piece AS t
+    WHERE
+        t.content_id = %(content_id)s
+        AND t.part_id = ANY(%(parts)s)
+        AND NOT t.from_base
+        AND t.base_zoom = %(base_zoom)s
+        AND t.x = %(ancestor_x)s
+        AND t.y = %(ancestor_y)s
+        AND t.geom && ST_MakeEnvelope(%(west)s, %(south)s, %(east)s, %(north)s, 3857)
+    OFFSET 0
+) AS q
+WHERE q.geom IS NOT NULL
+
 -- name: layer_tile_of_other_grid
--- The same for a tile that is none of web mercator's: its pieces come from several ancestors. Each
+-- The same for a tile that lies over several ancestors: its pieces are of all of them. Each
 -- is cut back to its own, without the margin, so that they meet at the cut and ST_AsMVTGeom, on
 -- whole tile units, joins them into one area without a seam.
 SELECT ST_AsMVT(q, %(layer_id)s, 4096, 'geom', 'fid') AS tile
