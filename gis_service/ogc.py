@@ -286,8 +286,10 @@ def add_catalogue(document: dict[str, Any], base_url: str, language: str, region
 
 def link_catalogue(document: dict[str, Any], base_url: str) -> None:
     """The landing page leads to the record collection and to the jobs."""
-    document["links"] += tiles_links(f"{base_url}/ogc")
-    document["links"].append(schemes_link(f"{base_url}/ogc/tileMatrixSets"))
+    scheme = schemes_link(f"{base_url}/ogc/tileMatrixSets")
+    # pygeoapi names an address of its own for them.
+    document["links"] = [one for one in document["links"] if one["rel"] != scheme["rel"]]
+    document["links"] += [*tiles_links(f"{base_url}/ogc"), scheme]
     document["links"] += [
         {
             "rel": "http://www.opengis.net/def/rel/ogc/1.0/ogc-catalog",
