@@ -15,7 +15,7 @@ from typing import Any, Final
 from layers.errors import BadParameter, GaveUp, Unavailable
 from layers.sandbox import Sandbox
 
-_DASK_WAIT_S: Final = 15
+_DASK_WAIT_S: Final = 60
 _AHEAD: Final = 3
 """Tasks in flight for each worker: the next is read while the last ones are worked on."""
 
