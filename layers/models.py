@@ -339,3 +339,17 @@ class DraftRegion(Model):
     south: Mapped[float]
     east: Mapped[float]
     north: Mapped[float]
+
+
+class AccessKey(Model):
+    """A caller's key; its secret is nowhere, only the SHA-256."""
+
+    __tablename__ = "access_key"
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    name: Mapped[str]
+    role: Mapped[str]
+    digest: Mapped[bytes]
+    per_minute: Mapped[int | None]
+    hosts: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    created: Mapped[datetime.datetime]
+    revoked: Mapped[datetime.datetime | None]
