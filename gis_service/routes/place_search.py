@@ -1,4 +1,4 @@
-"""Place names in tianditu's shapes: ``/geocoder``, ``/v2/search``, ``/v2/administrative``.
+"""Place names in tianditu's shapes: ``/geocoder`` and ``/v2/search``.
 
 The names are the library's own (``gis_service.gazetteer``). Parameters come as JSON in a parameter,
 also with single quotes, as its clients write it; ``status`` is text or number just as there.
@@ -29,10 +29,11 @@ _DIRECTIONS: Final = ("北", "东北", "东", "东南", "南", "西南", "西", 
 Values = dict[str, Any]
 
 
-class _Refused(Exception):
+class Refused(Exception):
     """A parameter is wrong; the number is tianditu's ``infocode``."""
 
     def __init__(self, infocode: int, text: str) -> None:
+        """Take the number and what it says."""
         super().__init__(text)
         self.infocode, self.text = infocode, text
 
@@ -43,10 +44,10 @@ def gazetteer_of(request: Request) -> Gazetteer:
     return found
 
 
-def _values(text: str | None) -> Values:
+def values_of(text: str | None) -> Values:
     """The JSON of a parameter; single quotes are taken for double ones."""
     if not text or len(text) > 10_000:
-        raise _Refused(2001, "缺少参数")
+        raise Refused(2001, "缺少参数")
     for form in (text, text.replace("'", '"')):
         try:
             found = parse_json(form.encode())
@@ -54,7 +55,7 @@ def _values(text: str | None) -> Values:
             continue
         if isinstance(found, dict):
             return found
-    raise _Refused(2001, "参数格式错误")
+    raise Refused(2001, "参数格式错误")
 
 
 def _number(values: Values, name: str, default: float | None = None) -> float:
@@ -62,9 +63,9 @@ def _number(values: Values, name: str, default: float | None = None) -> float:
     try:
         found = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
-        raise _Refused(2001, f"参数 {name} 有误") from None
+        raise Refused(2001, f"参数 {name} 有误") from None
     if not math.isfinite(found):
-        raise _Refused(2001, f"参数 {name} 有误")
+        raise Refused(2001, f"参数 {name} 有误")
     return found
 
 
@@ -76,9 +77,9 @@ def geocoder(request: Request) -> Response:
         return refused
     try:
         if "POSTSTR" in pairs:
-            return tianditu_json(_reverse(request, _values(pairs["POSTSTR"])))
-        return tianditu_json(_geocode(request, _values(pairs.get("DS"))))
-    except _Refused:
+            return tianditu_json(_reverse(request, values_of(pairs["POSTSTR"])))
+        return tianditu_json(_geocode(request, values_of(pairs.get("DS"))))
+    except Refused:
         return tianditu_json({"msg": "参数格式错误", "status": 400})
 
 
@@ -93,8 +94,8 @@ def _geocode(request: Request, values: Values) -> Values:
     return {
         "msg": "ok",
         "location": {
-            "score": score, "level": gazetteer.kind(place), "lon": _degrees(place.lon),
-            "lat": _degrees(place.lat), "keyWord": word,
+            "score": score, "level": gazetteer.kind(place), "lon": degrees(place.lon),
+            "lat": degrees(place.lat), "keyWord": word,
         },
         "searchVersion": "7.5.0V",
         "status": "0",
@@ -104,7 +105,7 @@ def _geocode(request: Request, values: Values) -> Values:
 def _reverse(request: Request, values: Values) -> Values:
     lon, lat = _number(values, "lon"), _number(values, "lat")
     if not (-180 <= lon <= 180 and -90 <= lat <= 90):
-        raise _Refused(2001, "坐标有误")
+        raise Refused(2001, "坐标有误")
     gazetteer = gazetteer_of(request)
     names = gazetteer.names()
     unit = gazetteer.unit_at(names, lon, lat)
@@ -163,7 +164,8 @@ def _direction(place: Place, lon: float, lat: float) -> str:
     return _DIRECTIONS[round(angle / 45) % 8]
 
 
-def _degrees(value: float) -> str:
+def degrees(value: float) -> str:
+    """Degrees as text, to a decimetre."""
     return f"{value:.6f}".rstrip("0").rstrip(".")
 
 
@@ -174,10 +176,10 @@ def search(request: Request) -> Response:
         return refused
     word = ""
     try:
-        values = _values(query_of(request).get("POSTSTR"))
+        values = values_of(query_of(request).get("POSTSTR"))
         word = str(values.get("keyWord", ""))
         return tianditu_json(_search(request, values, word))
-    except _Refused as error:
+    except Refused as error:
         status = {"cndesc": error.text, "infocode": error.infocode}
         return tianditu_json({"count": "0", "resultType": 1, "keyWord": word, "status": status})
 
@@ -189,9 +191,9 @@ def _search(request: Request, values: Values, word: str) -> Values:
     kind = str(values.get("queryType", "1"))
     chosen = _CHOICES.get(kind)
     if chosen is None:
-        raise _Refused(2002, "queryType 有误")
+        raise Refused(2002, "queryType 有误")
     if not word.strip() and kind not in _TYPES_WITHOUT_WORD:
-        raise _Refused(2003, "缺少 keyWord")
+        raise Refused(2003, "缺少 keyWord")
     gazetteer = gazetteer_of(request)
     names = gazetteer.names()
     found = chosen(gazetteer, names, values, word)
@@ -227,7 +229,7 @@ def _nearby(_: Gazetteer, names: Names, values: Values, word: str) -> list[Place
 def _in_polygon(_: Gazetteer, names: Names, values: Values, word: str) -> list[Place]:
     numbers = _numbers(values.get("polygon"))
     if len(numbers) < 6 or len(numbers) % 2 or len(numbers) > 2000:
-        raise _Refused(2004, "polygon 有误")
+        raise Refused(2004, "polygon 有误")
     corners = list(zip(numbers[::2], numbers[1::2], strict=True))
     return [one for one in named(names.places, word) if _inside(corners, one)]
 
@@ -269,7 +271,7 @@ def _poi(gazetteer: Gazetteer, names: Names, place: Place) -> Values:
     return {
         "name": place.name,
         "address": f"{address['province']}{address['county']}",
-        "lonlat": f"{_degrees(place.lon)},{_degrees(place.lat)}",
+        "lonlat": f"{degrees(place.lon)},{degrees(place.lat)}",
         "phone": "",
         "poiType": "101",
         "hotPointID": f"{place.layer_id}.{place.feature_id}",
@@ -303,7 +305,7 @@ def _statistics(names: Names, found: Sequence[Place]) -> Values:
         "allAdmins": [
             {
                 "adminName": names.units[code].name, "adminCode": COUNTRY + code, "count": count,
-                "lon": _degrees(names.units[code].lon), "lat": _degrees(names.units[code].lat),
+                "lon": degrees(names.units[code].lon), "lat": degrees(names.units[code].lat),
                 "isleaf": True,
             }
             for code, count in ranked
@@ -317,126 +319,27 @@ def _numbers(text: Any) -> list[float]:
     except ValueError:
         found = [math.nan]
     if not all(map(math.isfinite, found)):
-        raise _Refused(2004, "坐标有误")
+        raise Refused(2004, "坐标有误")
     return found
 
 
 def _box(text: Any) -> Box:
     numbers = _numbers(text)
     if len(numbers) != 4:
-        raise _Refused(2005, "mapBound 有误")
+        raise Refused(2005, "mapBound 有误")
     return numbers[0], numbers[1], numbers[2], numbers[3]
 
 
 def _pair(text: Any) -> tuple[float, float]:
     numbers = _numbers(text)
     if len(numbers) != 2:
-        raise _Refused(2006, "pointLonlat 有误")
+        raise Refused(2006, "pointLonlat 有误")
     return numbers[0], numbers[1]
-
-
-def administrative(request: Request) -> Response:
-    """Administrative units by name or code, with their outline if asked for."""
-    refused = refused_key(request)
-    if refused is not None:
-        return refused
-    pairs = query_of(request)
-    gazetteer = gazetteer_of(request)
-    names, word = gazetteer.names(), pairs.get("KEYWORD", "").strip()
-    if not word:
-        return tianditu_json({"status": 400, "message": "缺少 keyword", "data": None})
-    with_outline = pairs.get("EXTENSIONS", "false").lower() == "true"
-    district = [_district(gazetteer, names, unit, with_outline) for unit in _units(names, word)]
-    region = _region(request, gazetteer, names, pairs, with_outline)
-    if word in (region["gb"], region["name"], region["gb"].removeprefix(COUNTRY)):
-        district = [region]
-    suggestion = [{"name": one["name"], "gb": one["gb"]} for one in district]
-    if not district:
-        return tianditu_json({"status": 404, "message": "没有找到结果", "data": None})
-    return tianditu_json(
-        {
-            "status": 200,
-            "message": "成功",
-            "data": {"suggestion": suggestion, "district": district[:10]},
-        }
-    )
-
-
-def _units(names: Names, word: str) -> list[Place]:
-    unit = names.units.get(word.removeprefix(COUNTRY))
-    return [unit] if unit else named(names.units.values(), word)
-
-
-def _district(gazetteer: Gazetteer, names: Names, unit: Place, with_outline: bool) -> Values:
-    found: Values = {
-        "gb": COUNTRY + unit.feature_id,
-        "pgb": gazetteer.address(unit, names)["provinceCode"],
-        "name": unit.name,
-        "center": {"lng": unit.lon, "lat": unit.lat},
-        "level": 2,
-    }
-    if with_outline:
-        found["boundary"] = gazetteer.outline(names, unit)
-    return found
-
-
-def _region(
-    request: Request, gazetteer: Gazetteer, names: Names, pairs: dict[str, str], with_outline: bool
-) -> Values:
-    region = library_of(request).config.region
-    found: Values = {
-        "gb": COUNTRY + region.code,
-        "pgb": COUNTRY + "000000",
-        "name": region.name.zh,
-        "center": {"lng": region.center[0], "lat": region.center[1]},
-        "level": 4,
-    }
-    if pairs.get("CHILDLEVEL", "0") not in ("", "0"):
-        found["children"] = [
-            _district(gazetteer, names, unit, False) for unit in names.units.values()
-        ]
-    if with_outline and pairs.get("KEYWORD", "") in (found["gb"], found["name"]):
-        found["boundary"] = gazetteer.outline(names, None)
-    return found
-
-
-def old_administrative(request: Request) -> Response:
-    """The first version of it: ``postStr`` with ``searchWord``."""
-    refused = refused_key(request)
-    if refused is not None:
-        return refused
-    try:
-        values = _values(query_of(request).get("POSTSTR"))
-    except _Refused:
-        return tianditu_json({"msg": "参数格式错误", "returncode": "400"})
-    gazetteer = gazetteer_of(request)
-    names = gazetteer.names()
-    units = _units(names, str(values.get("searchWord", "")))
-    with_outline = str(values.get("needPolygon", "")).lower() == "true"
-    data = []
-    for unit in units[:10]:
-        entry: Values = {
-            "name": unit.name, "cityCode": COUNTRY + unit.feature_id, "adminType": "county",
-            "lnt": unit.lon, "lat": unit.lat, "level": 11,
-            "bound": ",".join(_degrees(side) for side in unit.box),
-        }  # fmt: skip
-        if with_outline:
-            entry["points"] = [{"region": ring} for ring in _rings(gazetteer.outline(names, unit))]
-        data.append(entry)
-    code = "100" if data else "101"
-    return tianditu_json({"returncode": code, "msg": "ok" if data else "无结果", "data": data})
-
-
-def _rings(outline: str | None) -> list[str]:
-    """The rings of a WKT outline as ``x y,x y``."""
-    return re.findall(r"\(([^()]+)\)", outline or "")
 
 
 DOORS: Final[list[BaseRoute]] = [
     Route("/geocoder", geocoder),
     Route("/v2/search", search),
-    Route("/v2/administrative", administrative),
-    Route("/administrative", old_administrative),
 ]
 ROUTES: Final[list[BaseRoute]] = [
     *DOORS,
