@@ -20,6 +20,7 @@ from gis_service.ogc import OgcFrame
 from gis_service.pictures import Pictures
 from gis_service.problems import HANDLERS, problem
 from gis_service.routes import (
+    administrative_units,
     checks,
     collections,
     editions,
@@ -71,6 +72,7 @@ def create_app(library: Library, lifespan: Lifespan[Starlette] | None = None) ->
             *map_images.ROUTES,
             *layer_styles.ROUTES,
             *place_search.ROUTES,
+            *administrative_units.ROUTES,
             *static_maps.ROUTES,
             *quality.ROUTES,
             *editions.ROUTES,
