@@ -238,11 +238,8 @@ def _sql_match(parts: Sequence[Any], properties: sql.Composable) -> sql.Composab
         keys = [json.dumps(one, ensure_ascii=False)
                 for one in (labels if isinstance(labels, list) else [labels])]  # fmt: skip
         if is_expression(result):
-            branches.append(
-                sql.SQL("WHEN ({})::text = ANY({}) THEN {}").format(
-                    subject, sql.Literal(keys), sql_of(result, properties)
-                )
-            )
+            then = sql_of(result, properties)
+            branches += [sql.SQL("WHEN {} THEN {}").format(sql.Literal(key), then) for key in keys]
         else:
             for key in keys:
                 table.setdefault(key, result)
@@ -253,7 +250,10 @@ def _sql_match(parts: Sequence[Any], properties: sql.Composable) -> sql.Composab
         )
     if not branches:
         return otherwise
-    return sql.SQL("(CASE {} ELSE {} END)").format(sql.SQL(" ").join(branches), otherwise)
+    # The subject is taken out of the properties once, not once a branch.
+    return sql.SQL("(CASE ({})::text {} ELSE {} END)").format(
+        subject, sql.SQL(" ").join(branches), otherwise
+    )
 
 
 def _sql_case(parts: Sequence[Any], properties: sql.Composable) -> sql.Composable:

@@ -5,6 +5,7 @@
     make bench ARGS='import --rows 1500000'   an import beside ogr2ogr, see import_scale.py
     make bench ARGS='items'         features beside stock pygeoapi and tipg, see items_scale.py
     make bench ARGS='check'                   checks against millions, see check_scale.py
+    make bench ARGS='map'                     map tiles beside MapServer and QGIS Server
 
 Writes tests/benchmarks/RESULTS.md. Figures of one run compare with each other, not with those of
 another machine. Peers: stock pygeoapi (PostgreSQL provider), tipg, ogr2ogr.
@@ -29,6 +30,7 @@ import check_scale
 import httpx2
 import import_scale
 import items_scale
+import map_scale
 import numpy as np
 import psycopg
 import pyogrio
@@ -252,7 +254,8 @@ def write(scale: str, total: int, load_note: str, rows: list[Row]) -> None:
 
 
 if __name__ == "__main__":
-    parts = {"import": import_scale.main, "check": check_scale.main, "items": items_scale.main}
+    parts = {"import": import_scale.main, "check": check_scale.main, "items": items_scale.main,
+             "map": map_scale.main}  # fmt: skip
     part = parts.get("".join(sys.argv[1:2]))
     if part is not None:
         part(sys.argv[2:], PROJECT / ".data" / "bench", Path(__file__).with_name("RESULTS.md"))
