@@ -20,7 +20,7 @@ import numpy as np
 import shapely
 from pydantic import ValidationError
 
-from layers.crs import Crs, from_storage, parse_crs, transform_box
+from layers.crs import Crs, from_storage, parse_crs, to_storage, transform_box
 from layers.errors import BadConfiguration, CrsRefused, NotFound
 from layers.text import Text
 
@@ -103,6 +103,12 @@ class MatrixSet:
         """A place (degrees, CGCS2000) in the set's CRS, x east and y north."""
         place = np.array([shapely.Point(lon, lat)], dtype=object)
         point = from_storage(place, self.crs)[0]
+        return point.x, point.y
+
+    def to_lonlat(self, x: float, y: float) -> tuple[float, float]:
+        """A place in the set's CRS in degrees (CGCS2000)."""
+        place = np.array([shapely.Point(x, y)], dtype=object)
+        point = to_storage(place, self.crs)[0]
         return point.x, point.y
 
     def zoom_like(self, z: int) -> int:

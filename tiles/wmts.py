@@ -40,6 +40,7 @@ class WmtsLayer:
     matrix_sets: tuple[str, ...]
     templates: tuple[tuple[str, str], ...] = ()
     info_formats: tuple[str, ...] = ()
+    info_template: str | None = None
     legend: str | None = None
 
 
@@ -139,6 +140,11 @@ def _layer(layer: WmtsLayer, service: WmtsService, flavour: Flavour) -> Iterator
         yield f"<TileMatrixSetLink><TileMatrixSet>{set_id}</TileMatrixSet></TileMatrixSetLink>"
     for form, template in layer.templates:
         yield (f'<ResourceURL format="{form}" resourceType="tile" template={quoteattr(template)}/>')
+    if layer.info_template:
+        yield (
+            f'<ResourceURL format="{layer.info_formats[0]}" resourceType="FeatureInfo" '
+            f"template={quoteattr(layer.info_template)}/>"
+        )
     yield "</Layer>"
 
 

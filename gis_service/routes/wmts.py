@@ -18,6 +18,7 @@ from gis_service.routes.map_sheets import sheet_answer
 from gis_service.routes.requests import base_url, library_of
 from gis_service.routes.tianditu import XML, query_of, report, with_reports
 from gis_service.routes.tile_answers import map_tiles_of, picture_of, tile_numbers
+from gis_service.routes.wmts_feature_info import INFO_FORMATS, feature_info
 from layers.catalog import Layer
 from layers.errors import BadParameter, GisError, NotFound
 from tiles.matrix_set import Box, Tile
@@ -26,8 +27,9 @@ from tiles.tile_format import JPEG, MVT, PNG, WEBP, TileFormat, format_named
 from tiles.wmts import WmtsLayer, WmtsService, capabilities
 
 _WORLD: Final = Box(-180.0, -90.0, 180.0, 90.0)
-_REQUESTS: Final = ("GetCapabilities", "GetTile")
+_REQUESTS: Final = ("GetCapabilities", "GetTile", "GetFeatureInfo")
 _SUFFIXES: Final[Mapping[TileFormat, str]] = {PNG: "png", JPEG: "jpg", WEBP: "webp", MVT: "mvt"}
+_TILE: Final = "default/{TileMatrixSet}/{TileMatrix}/{TileRow}/{TileCol}"
 _STYLES: Final = ("default", "")
 
 
@@ -71,6 +73,12 @@ async def _answer(request: Request) -> Response:
         leading_integer(pairs, "TILECOL"),
         leading_integer(pairs, "TILEROW"),
     )
+    if word == "GetFeatureInfo":
+        pixel = (leading_integer(pairs, "I"), leading_integer(pairs, "J"))
+        form = pairs.get("INFOFORMAT", INFO_FORMATS[0]).lower()
+        return await run_in_threadpool(
+            feature_info, request, pairs["LAYER"], pairs["TILEMATRIXSET"], tile, pixel, form
+        )
     form = pairs.get("FORMAT", "")
     return await sheet_answer(
         request, pairs["LAYER"], pairs["TILEMATRIXSET"], tile, _form(pairs["LAYER"], form)
@@ -112,6 +120,18 @@ async def _resource(request: Request, scale: Literal[1, 2]) -> Response:
 
 
 @with_reports
+async def info_resource(request: Request) -> Response:
+    """``/wmts/1.0.0/{layer}/{style}/{set}/{level}/{row}/{column}/{j}/{i}.json``."""
+    path = request.path_params
+    tile = tile_numbers(path["z"], path["col"], path["row"])
+    pixel = tile_numbers("0", path["i"], path["j"])
+    return await run_in_threadpool(
+        feature_info, request, path["layer"], path["set"], tile, (pixel.x, pixel.y),
+        INFO_FORMATS[0],
+    )  # fmt: skip
+
+
+@with_reports
 async def capabilities_file(request: Request) -> Response:
     """``/wmts/1.0.0/WMTSCapabilities.xml``."""
     return await _capabilities(request)
@@ -143,6 +163,7 @@ def _document(request: Request, picture: InForce) -> str:
         layers=tuple(layers),
         matrix_sets=tuple(sets.values()),
         restful=f"{address}/1.0.0/WMTSCapabilities.xml",
+        has_feature_info=True,
     )
     return capabilities(service, "ogc")
 
@@ -172,6 +193,8 @@ def _plan_layer(
         tuple(one.media_type for one in forms),
         sets,
         _templates(address, layer.id, forms),
+        info_formats=INFO_FORMATS,
+        info_template=f"{address}/1.0.0/{layer.id}/{_TILE}/{{J}}/{{I}}.json",
         legend=f"{address.removesuffix('/wmts')}/legends/{layer.id}.png",
     )
 
@@ -190,4 +213,5 @@ ROUTES: Final = [
     Route("/wmts/1.0.0/WMTSCapabilities.xml", capabilities_file),
     Route("/wmts/1.0.0/{layer}/{style}/{set}/{z}/{row}/{col}@2x.{suffix}", resource_twice),
     Route("/wmts/1.0.0/{layer}/{style}/{set}/{z}/{row}/{col}.{suffix}", resource),
+    Route("/wmts/1.0.0/{layer}/{style}/{set}/{z}/{row}/{col}/{j}/{i}.json", info_resource),
 ]

@@ -5,6 +5,7 @@ import xml.etree.ElementTree as ET
 
 import mapbox_vector_tile
 import pytest
+import shapely
 from PIL import Image
 from starlette.testclient import TestClient
 
@@ -15,6 +16,8 @@ NS = {"w": "http://www.opengis.net/wmts/1.0", "ows": "http://www.opengis.net/ows
 HREF = f"{{{NS['xlink']}}}href"
 BASE = "/wmts?SERVICE=WMTS&VERSION=1.0.0&REQUEST=GetTile&LAYER=vec&STYLE=default"
 TILE = "&TILEMATRIXSET=c&TILEMATRIX=8&TILEROW=50&TILECOL=206&FORMAT=image/png"
+
+INFO = BASE.replace("GetTile", "GetFeatureInfo").replace("vec", "county") + TILE
 
 
 def document(client: TestClient, path: str) -> ET.Element:
@@ -39,7 +42,7 @@ def test_capabilities_name_all_layers_and_grids(
     root = document(client, path)
     assert root.get("version") == "1.0.0"
     operations = {one.get("name") for one in root.iterfind(".//ows:Operation", NS)}
-    assert operations == {"GetCapabilities", "GetTile"}
+    assert operations == {"GetCapabilities", "GetTile", "GetFeatureInfo"}
     layers = {one.findtext("ows:Identifier", namespaces=NS): one
               for one in root.iterfind(".//w:Layer", NS)}  # fmt: skip
     assert {"vec", "cva", "img", "cia", "ter", "cta"} <= set(layers)
@@ -53,7 +56,8 @@ def test_capabilities_name_all_layers_and_grids(
         assert linked == set(sets)
         assert layer.find("w:Style[@isDefault='true']", NS) is not None
         formats = {one.text for one in layer.iterfind("w:Format", NS)}
-        assert {one.get("format") for one in layer.iterfind("w:ResourceURL", NS)} == formats
+        tiles = layer.iterfind("w:ResourceURL[@resourceType='tile']", NS)
+        assert {one.get("format") for one in tiles} == formats
     box = layers["county"].find("ows:WGS84BoundingBox/ows:LowerCorner", NS)
     assert box is not None
     west, south = map(float, (box.text or "").split())
@@ -66,7 +70,7 @@ def test_a_resource_is_the_tile_of_key_and_value(client: TestClient) -> None:
     (layer,) = [one for one in root.iterfind(".//w:Layer", NS)
                 if one.findtext("ows:Identifier", namespaces=NS) == "county"]  # fmt: skip
     values = {"TileMatrixSet": "c", "TileMatrix": 8, "TileRow": 50, "TileCol": 206}
-    for one in layer.iterfind("w:ResourceURL", NS):
+    for one in layer.iterfind("w:ResourceURL[@resourceType='tile']", NS):
         form = one.get("format") or ""
         by_path = client.get((one.get("template") or "").format(**values))
         assert by_path.headers["content-type"] == form
@@ -95,6 +99,32 @@ def test_double_density(client: TestClient) -> None:
         assert off < 0.05 * 256 * 256
 
 
+@pytest.mark.parametrize(("grid", "row"), [("c", 50), ("w", 113)], ids=["degrees", "metres"])
+def test_what_lies_under_a_pixel(client: TestClient, grid: str, row: int) -> None:
+    """7.3: the features that the vector tile has under the same pixel; hit and miss."""
+    vector = client.get(f"/wmts/1.0.0/county/default/{grid}/8/{row}/206.mvt")
+    features = mapbox_vector_tile.decode(vector.content, default_options={"y_coord_down": True})[
+        "county"
+    ]["features"]
+    shapes = {one["properties"]["admin_code"]: shapely.geometry.shape(one["geometry"]).buffer(0)
+              for one in features}  # fmt: skip
+    base = BASE.replace("GetTile", "GetFeatureInfo").replace("vec", "county")
+    base += f"&TILEMATRIXSET={grid}&TILEMATRIX=8&TILEROW={row}&TILECOL=206"
+    hits = misses = 0
+    for i, j in ((x, y) for x in range(20, 256, 43) for y in range(20, 256, 43)):
+        spot = shapely.Point(i * 16 + 8, j * 16 + 8)
+        if any(one.boundary.distance(spot) < 16 for one in shapes.values()):
+            continue
+        answer = client.get(f"{base}&I={i}&J={j}&INFOFORMAT=application/json")
+        found = {one["properties"]["admin_code"] for one in answer.json()["features"]}
+        assert found == {code for code, one in shapes.items() if one.contains(spot)}
+        by_path = client.get(f"/wmts/1.0.0/county/default/{grid}/8/{row}/206/{j}/{i}.json")
+        assert by_path.content == answer.content
+        hits, misses = hits + bool(found), misses + (not found)
+    assert hits > 3
+    assert misses > 3
+
+
 @pytest.mark.parametrize(
     ("query", "status", "code"),
     [
@@ -113,6 +143,10 @@ def test_double_density(client: TestClient) -> None:
         (BASE + TILE.replace("image/png", "image/gif"), 400, "InvalidParameterValue"),
         (BASE + TILE.replace("image/png", "application/vnd.mapbox-vector-tile"), 400,
          "InvalidParameterValue"),
+        (INFO + "&I=256&J=0", 400, "PointIJOutOfRange"),
+        (INFO + "&I=0", 400, "MissingParameterValue"),
+        (INFO + "&I=0&J=0&INFOFORMAT=text/xml", 400, "InvalidParameterValue"),
+        ("/wmts/1.0.0/county/default/c/8/50/206/999/0.json", 400, "PointIJOutOfRange"),
         ("/wmts/1.0.0/vec/default/c/8/128/206.png", 404, "TileOutOfRange"),
         ("/wmts/1.0.0/vec/default/c/8/x/206.png", 404, "InvalidParameterValue"),
         ("/wmts/1.0.0/vec/night/c/8/50/206.png", 404, "InvalidParameterValue"),
