@@ -1,5 +1,6 @@
 """Pages of features for people: a table, and a drawing of the places that asks no other host."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -12,14 +13,12 @@ from gis_service.problems import language_of
 from gis_service.shown import Shown
 
 _WORDS: Final[Mapping[str, tuple[str, str]]] = {
-    "features": ("要素", "Features"),
     "of": ("共", "of"),
     "next": ("下一页", "Next page"),
     "other_forms": ("其他格式", "Other forms"),
     "id": ("编号", "Id"),
     "draft": ("草稿，尚未发布", "Draft, not published"),
     "no_features": ("没有符合条件的要素。", "No feature matches."),
-    "codes": ("代码", "Code"),
 }
 _WIDTH: Final = 640.0
 _COLUMNS: Final = 6
@@ -83,23 +82,28 @@ def _drawing(features: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     if not places:
         return None
     west, south, east, north = shapely.total_bounds([place for _, place in places])
-    side = max(east - west, north - south) or 1e-4
+    # Degrees of longitude are shorter than those of latitude; metres are drawn as they are.
+    degrees = max(abs(west), abs(east)) <= 180 and max(abs(south), abs(north)) <= 90
+    squeeze = math.cos(math.radians((south + north) / 2)) if degrees else 1.0
+    side = max((east - west) * squeeze, north - south) or 1e-4
     scale = _WIDTH / side
     height = max(40.0, (north - south) * scale)
     drawn = [
-        (name, _path(shapely.simplify(place, side / 2000), west, north, scale))
+        (name, _path(shapely.simplify(place, side / 2000), west, north, scale * squeeze, scale))
         for name, place in places
     ]
     return {"paths": drawn, "width": _WIDTH, "height": round(height, 1)}
 
 
-def _path(place: shapely.Geometry, west: float, north: float, scale: float) -> str:
+def _path(
+    place: shapely.Geometry, west: float, north: float, scale_x: float, scale_y: float
+) -> str:
     parts = []
     for one in shapely.get_parts(place):
         rings = [one.exterior, *one.interiors] if one.geom_type == "Polygon" else [one]
         for ring in rings:
             points = shapely.get_coordinates(ring)
-            steps = (f"{(x - west) * scale:.1f} {(north - y) * scale:.1f}" for x, y in points)
+            steps = (f"{(x - west) * scale_x:.1f} {(north - y) * scale_y:.1f}" for x, y in points)
             closed = "Z" if one.geom_type == "Polygon" else ""
             dot = "l0.1 0" if one.geom_type == "Point" else ""
             parts.append("M" + "L".join(steps) + dot + closed)

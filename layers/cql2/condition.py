@@ -202,7 +202,8 @@ class _Compiler:
             case Operation("casei", (one,)):
                 typed = self._value(one)
                 if typed.kind == "text":
-                    return _Typed("text", func.lower(typed.column))
+                    # By the database's own rules: "C" folds the letters of ASCII only.
+                    return _Typed("text", func.lower(typed.column.collate("default")))
                 raise fault("CASEI takes text.", "CASEI 的参数应为文本。")
             case Operation(name, arguments) if name in ARITHMETIC:
                 left, right = self._pair(name, arguments)
