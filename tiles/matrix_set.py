@@ -79,25 +79,13 @@ class MatrixSet:
     crs: Crs
     matrices: tuple[TileMatrix, ...]
     document: dict[str, Any]
+    is_mercator_quad: bool = False
+    """Whether its tiles are those of the web-mercator square that most maps use."""
 
     @property
     def zooms(self) -> range:
         """The levels that exist."""
         return range(self.matrices[0].z, self.matrices[-1].z + 1)
-
-    @property
-    def is_mercator_quad(self) -> bool:
-        """Whether its tiles are those of the web-mercator square that most maps use."""
-        first = self.matrices[0]
-        return (
-            self.crs.code == _MERCATOR
-            and math.isclose(first.west, -_HALF_WORLD_M, rel_tol=1e-9)
-            and math.isclose(first.north, _HALF_WORLD_M, rel_tol=1e-9)
-            and all(
-                math.isclose(one.span * 2**one.z, 2 * _HALF_WORLD_M, rel_tol=1e-9)
-                for one in self.matrices
-            )
-        )
 
     def from_lonlat(self, lon: float, lat: float) -> tuple[float, float]:
         """A place (degrees, CGCS2000) in the set's CRS, x east and y north."""
@@ -219,7 +207,9 @@ def _read(path: Path) -> MatrixSet:
         crs = parse_crs(_crs_text(document["crs"]))
         matrices = tuple(_matrix(entry, crs) for entry in _model(document).tileMatrices)
         title = document.get("title", document["id"])
-        found = MatrixSet(document["id"], title, crs, matrices, document)
+        found = MatrixSet(
+            document["id"], title, crs, matrices, document, _is_mercator_quad(crs, matrices)
+        )
         fault = _fault(found, path)
     except ValidationError as error:
         fault = "; ".join(f"{_path(one['loc'])}: {one['msg']}" for one in error.errors()[:3])
@@ -263,6 +253,15 @@ def _matrix(entry: "Matrix", crs: Crs) -> TileMatrix:
         tile_px=entry.tileWidth,
         columns=entry.matrixWidth,
         rows=entry.matrixHeight,
+    )
+
+
+def _is_mercator_quad(crs: Crs, matrices: tuple[TileMatrix, ...]) -> bool:
+    return crs.code == _MERCATOR and all(
+        math.isclose(one.west, -_HALF_WORLD_M, rel_tol=1e-9)
+        and math.isclose(one.north, _HALF_WORLD_M, rel_tol=1e-9)
+        and math.isclose(one.span * 2**one.z, 2 * _HALF_WORLD_M, rel_tol=1e-9)
+        for one in matrices
     )
 
 
