@@ -67,6 +67,8 @@ def create_app(library: Library, lifespan: Lifespan[Starlette] | None = None) ->
             *maps.ROUTES,
             *tiles.ROUTES,
             *wmts.ROUTES,
+            *pages.ROUTES,
+            *maps.ROUTES,
             *tianditu.ROUTES,
             *ogc_tiles.ROUTES,
             *map_images.ROUTES,
