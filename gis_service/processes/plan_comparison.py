@@ -86,7 +86,7 @@ PLAN_COMPARISON: Final = Process(
                 "schema": {"type": "object", "contentMediaType": "application/json"},
             }
         },
-        "example": {"inputs": {"plans": ["overall-plan", "forest-plan"], "region": "460105"}},
+        "example": {"inputs": {"plans": ["overall-plan", "forest-plan"], "region": "460100"}},
     },
     _compare,
     shared=True,
