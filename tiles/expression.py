@@ -184,6 +184,26 @@ def folded(value: Any, zoom: float) -> Any:
     return [operator, *rest]
 
 
+def with_results(value: Any, change: Callable[[Any], Any]) -> Any:
+    """The same choice (match, case, step) between other constants: each is given to ``change``."""
+    if not is_expression(value):
+        return change(value)
+    operator, *parts = value
+    if operator == "literal":
+        return change(parts[0])
+    last = len(parts) - 1
+    places = {
+        "match": {*range(2, last, 2), last},
+        "case": {*range(1, last, 2), last},
+        "step": {1, *range(3, last + 1, 2)},
+    }.get(operator)
+    if places is None:
+        raise _refused(f"operator {operator} gives no known values")
+    return [operator, *(
+        with_results(part, change) if place in places else part for place, part in enumerate(parts)
+    )]  # fmt: skip
+
+
 # --- The same in the database ---------------------------------------------------------------
 
 

@@ -30,8 +30,11 @@ MEDIA_TYPES: Final[dict[ImageFormat, str]] = {
     "png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp",
 }  # fmt: skip
 TILE_PX: Final = 256
-_METATILE: Final = {1: 4, 2: 2}
-"""Tiles on a side of a metatile, by scale: 1024 pixels."""
+_METATILE: Final = 2
+"""Tiles on a side of a metatile: what a window shows is three or four, and of a larger metatile
+more would be drawn that nobody looks at (measured)."""
+_METATILE_OF_LABELS: Final = {1: 4, 2: 2}
+"""The same, by scale, where labels are chosen: that looks far around and costs once a metatile."""
 _HELD_BYTES: Final = 32 * 1024 * 1024
 _MOST_WAITING: Final = 64
 _PAPER: Final = "#FFFFFF"
@@ -99,7 +102,8 @@ class MapPainter:
         made = self.products.product(product, language)
         numbers = tuple((name, contents[name]) for name in made.layers if name in contents)
         matrix = matrix_set.matrix(tile.z)
-        side = _METATILE[scale]
+        has_labels = any(part["type"] == "symbol" for part in made.style_layers)
+        side = _METATILE_OF_LABELS[scale] if has_labels else _METATILE
         left, top = tile.x - tile.x % side, tile.y - tile.y % side
         columns, rows = min(side, matrix.columns - left), min(side, matrix.rows - top)
         key = (self._digest(made), numbers, matrix_set.id, tile.z, left, top, scale, format)

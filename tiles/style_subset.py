@@ -11,7 +11,7 @@ from psycopg import sql
 
 from layers.catalog import Layer
 from layers.errors import BadConfiguration
-from tiles.expression import OPERATORS, folded, is_expression, reads_feature, rgba, sql_of
+from tiles.expression import OPERATORS, folded, reads_feature, rgba, sql_of, with_results
 
 _SHARE: Final = (0.0, 1.0)
 _LENGTH: Final = (0.0, 1000.0)
@@ -128,16 +128,9 @@ def _check_value(name: str, value: Any) -> None:
 
 def _results(value: Any) -> list[Any]:
     """The constants that a choice may give."""
-    if not is_expression(value):
-        return [value]
-    operator, *parts = value
-    if operator in ("match", "step"):
-        return [one for part in (*parts[2::2], parts[-1]) for one in _results(part)]
-    if operator == "case":
-        return [one for part in (*parts[1::2], parts[-1]) for one in _results(part)]
-    if operator == "literal":
-        return [parts[0]]
-    raise _wrong(f"operator {operator} gives no known values")
+    found: list[Any] = []
+    with_results(value, found.append)
+    return found
 
 
 def _check_dashes(value: Any) -> None:
