@@ -38,8 +38,8 @@ from gis_service.routes import (
     records,
     rules,
     sources,
-    submissions,
     static_maps,
+    submissions,
     tianditu,
     tiles,
     wmts,
@@ -63,13 +63,12 @@ def create_app(library: Library, lifespan: Lifespan[Starlette] | None = None) ->
     app = Starlette(
         lifespan=lifespan,
         routes=[
-            *pages.ROUTES,
-            *maps.ROUTES,
+            # They are tried in order: first what is asked for a thousand times as often.
             *tiles.ROUTES,
+            *tianditu.ROUTES,
             *wmts.ROUTES,
             *pages.ROUTES,
             *maps.ROUTES,
-            *tianditu.ROUTES,
             *ogc_tiles.ROUTES,
             *map_images.ROUTES,
             *layer_styles.ROUTES,
