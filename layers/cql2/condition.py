@@ -72,6 +72,7 @@ _PREDICATES: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
 
 _OF_COLLECTIONS: Final = ("s_intersects", "s_disjoint")
 """GEOS has no other relation of mixed collections."""
+_COLLECTION_TYPE: Final = int(shapely.GeometryType.GEOMETRYCOLLECTION)
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +276,7 @@ class _Compiler:
 
 
 def _is_collection(node: Expression) -> bool:
-    return isinstance(node, Shape) and node.geometry.geom_type == "GeometryCollection"
+    return isinstance(node, Shape) and shapely.get_type_id(node.geometry) == _COLLECTION_TYPE
 
 
 def _refuse_far(geometry: shapely.Geometry) -> None:
