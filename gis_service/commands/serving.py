@@ -68,7 +68,7 @@ def serve(
     with start.database(settings, say) as dsn:
         if demo and start.is_empty(dsn):
             _build_demo(settings, dsn, DemoScale.small)
-            _publish_keys(dsn)
+            publish_keys(dsn)
         jobs = _worker_for(settings, dsn) if worker else None
         start.hand_down(settings, service_address(settings, dsn))
         threading.Thread(target=_announce, args=(settings, began), daemon=True).start()
@@ -88,7 +88,7 @@ def serve(
             ).serve()
 
 
-def _publish_keys(dsn: str) -> None:
+def publish_keys(dsn: str) -> None:
     """Make a key of each role for a fresh demo and print them, this once."""
     from gis_service import access_keys
     from layers.database import connect

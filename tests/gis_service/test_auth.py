@@ -4,6 +4,8 @@ import hashlib
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -14,6 +16,7 @@ from starlette.testclient import TestClient
 
 from gis_service import access_keys, auth, start
 from gis_service.app import create_app
+from gis_service.commands.serving import publish_keys
 from gis_service.settings import Settings
 from layers.database import Connection, connect
 
@@ -139,3 +142,38 @@ def test_a_serving_process_cannot_list_keys(database: str, tmp_path: object) -> 
             access_keys.listed(serving)
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             access_keys.create(serving, "mine", "admin")
+
+
+def test_doors_for_tianditu_take_a_key_from_its_own_page_only(
+    database: str, owner: Connection, tmp_path: Path
+) -> None:
+    """Where a key is needed: the right one opens, the wrong page is told so in their words."""
+    settings = Settings(check_processes=1, pool_size=2, data_dir=tmp_path)
+    _, secret = access_keys.create(owner, "page", "reader", hosts=["map.example"])
+    with start.library(settings, database) as library:
+        tianditu = library.config.tianditu.model_copy(update={"key_required": True})
+        config = library.config.model_copy(update={"tianditu": tianditu})
+        app = create_app(replace(library, config=config))
+        with TestClient(app, base_url="http://localhost") as client:
+            path = f"/vec_c/wmts?REQUEST=GetCapabilities&tk={secret}"
+            assert client.get(path).status_code == 200
+            assert client.get(path, headers={"referer": "http://map.example/"}).status_code == 200
+            other = client.get(path, headers={"referer": "http://other.example/"})
+            assert other.status_code == 403
+            assert other.json() == {
+                "msg": "域名不匹配", "resolve": "请到API控制台查看域名配置并修改", "code": 7,
+            }  # fmt: skip
+
+
+def test_a_fresh_demo_prints_a_key_of_each_role_once(
+    database: str, owner: Connection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish_keys(database)
+    printed = re.findall(r"(\w+) +([0-9a-f]{32})", capsys.readouterr().out)
+    assert [role for role, _ in printed] == list(access_keys.ROLES)
+    for role, secret in printed:
+        found = access_keys.find(owner, secret)
+        assert found is not None
+        assert found.role == role
+    publish_keys(database)
+    assert capsys.readouterr().out == ""
