@@ -30,6 +30,7 @@ from gis_service.commands import (
     serving,
     sources,
     submissions,
+    tiles,
     verifying,
     working,
 )
@@ -65,6 +66,7 @@ app.command()(working.worker)
 app.add_typer(working.app, name="jobs")
 app.add_typer(sources.app, name="sources")
 app.add_typer(keys.app, name="keys")
+app.add_typer(tiles.app, name="tiles")
 
 
 def main() -> None:

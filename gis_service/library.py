@@ -48,6 +48,7 @@ class LayerInForce:
     content_id: int
     feature_count: int
     extent: tuple[float, float, float, float] | None
+    content_sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,4 +145,5 @@ def layer_in_force(row: Mapping[str, Any]) -> LayerInForce:
         content_id=row["content_id"],
         feature_count=row["feature_count"] or 0,
         extent=tuple(extent) if extent and extent[0] is not None else None,
+        content_sha256=row["content_sha256"] or "",
     )

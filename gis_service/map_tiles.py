@@ -2,9 +2,10 @@
 
 A door says what is asked (``TileAsked``); here the range is checked before anything else, layers
 that do not reach the tile are left out without asking the database, and the rest comes from the
-tile store or is made by the threads of ``tile_makers``.
+tile store, from the archive of the content, or is made by the threads of ``tile_makers``.
 """
 
+import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,7 @@ from gis_service.library import InForce, LayerInForce, Library
 from gis_service.tile_makers import TileMakers
 from layers.catalog import Layer
 from layers.errors import Unavailable
+from tiles.archive_shelf import ArchiveShelf
 from tiles.matrix_set import (
     MatrixSet,
     Tile,
@@ -24,7 +26,7 @@ from tiles.matrix_set import (
 )
 from tiles.raster_tile import MapPainter
 from tiles.tile_format import MVT, TileFormat
-from tiles.tile_store import Flight, StoredTile, TileKey
+from tiles.tile_store import Flight, StoredTile, TileKey, as_stored, finished
 from tiles.vector_tile import layer_tile
 
 EMPTY = StoredTile(b"", '"nothing"', gzipped=False)
@@ -56,6 +58,7 @@ class MapTiles:
         """Make nothing yet: what draws is imported with the first tile."""
         limits = library.config.limits
         self._library = library
+        self.archives = ArchiveShelf(library.settings.tiles_dir)
         self.makers = TileMakers(
             library.tiles,
             threads=max(1, library.settings.pool_size // 2),
@@ -89,6 +92,8 @@ class MapTiles:
         is_draft = any(content.edition_state == "draft" for content in contents)
         form = asked.form.id if asked.scale == 1 else f"{asked.form.id}@{asked.scale}x"
         key = TileKey(numbers, self._look(asked), asked.matrix_set.id, asked.tile, form)
+        if not is_draft and (ready := self._ready(key, asked, contents)) is not None:
+            return ready
 
         def make(flight: Flight) -> bytes:
             if asked.form is MVT:
@@ -114,6 +119,32 @@ class MapTiles:
         if asked.form is MVT:
             return ""
         return f"{asked.name}-{self.painter.digest(asked.name, asked.language)[:16]}"
+
+    def _ready(
+        self, key: TileKey, asked: TileAsked, contents: tuple[LayerInForce, ...]
+    ) -> StoredTile | None:
+        """A tile that needs no making: it is in memory, or written in an archive."""
+        held = self._library.tiles.held(key)
+        if held is not None or asked.form is not MVT:
+            return held
+        parts = [self._archived(asked, one) for one in contents]
+        written = [part for part in parts if part is not None]
+        if len(written) < len(parts):
+            return None
+        there = [part for part in written if part]
+        body = there[0] if len(there) == 1 else b""
+        if len(there) > 1:
+            body = finished(b"".join(map(gzip.decompress, there)), gzipped=True).body
+        return self._library.tiles.keep(key, as_stored(body))
+
+    def _archived(self, asked: TileAsked, content: LayerInForce) -> bytes | None:
+        """A layer's part of a tile as it is written; None where no archive says what is there."""
+        if not asked.matrix_set.is_mercator_quad or content.edition_state == "draft":
+            return None
+        held = self.archives.of_content(content.content_id, content.content_sha256)
+        if held is None or not held.covers(asked.tile.z):
+            return None
+        return held.tile(asked.tile)
 
     def _vector(
         self, flight: Flight, asked: TileAsked, contents: tuple[LayerInForce, ...]

@@ -49,6 +49,11 @@ class Settings(BaseSettings):
     web_dir: Path = _PROJECT / "gis_service" / "web"
 
     @property
+    def tiles_dir(self) -> Path:
+        """Where the tiles of published contents are kept."""
+        return self.data_dir / "tiles"
+
+    @property
     def reads(self) -> Access:
         """The highest class of layers that the process shows."""
         return "open" if self.access == "public" else self.access

@@ -117,6 +117,12 @@ class TileStore:
                 self._tiles.move_to_end(key)
             return held
 
+    def keep(self, key: TileKey, tile: StoredTile) -> StoredTile:
+        """Put in a tile that was made elsewhere; give it."""
+        with self._lock:
+            self._keep(key, tile)
+        return tile
+
     def claim(self, key: TileKey) -> StoredTile | tuple[Flight, bool]:
         """The tile, or its making: True for the one caller that must ``run`` it."""
         with self._lock:
@@ -177,4 +183,9 @@ def finished(raw: bytes, *, gzipped: bool) -> StoredTile:
     """A tile ready to be sent; as it is for contents that may still change (in no store)."""
     # mtime=0: the same tile has the same bytes, hence the same ETag, in every process.
     body = gzip.compress(raw, _GZIP_LEVEL, mtime=0) if raw and gzipped else raw
+    return as_stored(body, gzipped=gzipped)
+
+
+def as_stored(body: bytes, *, gzipped: bool = True) -> StoredTile:
+    """Bytes as they are sent, with their ETag."""
     return StoredTile(body, '"' + hashlib.sha256(body).hexdigest()[:24] + '"', gzipped)

@@ -14,7 +14,7 @@ OPTIONS: Final = f"-c search_path={SCHEMA} -c jit=off"
 
 def worker_app(dsn: str, workshop: "Workshop", *, threads: int = 1) -> App:
     """The application of a worker, with everything that its tasks need."""
-    from gis_service.jobs import approvals, harvesting, processes, upkeep
+    from gis_service.jobs import approvals, harvesting, processes, tile_archives, upkeep
 
     # A connection for each running job, one for the heartbeat, one for the listener.
     app = App(
@@ -26,6 +26,7 @@ def worker_app(dsn: str, workshop: "Workshop", *, threads: int = 1) -> App:
     harvesting.register(app, workshop)
     processes.register(app, workshop)
     approvals.register(app, workshop)
+    tile_archives.register(app, workshop)
     return app
 
 

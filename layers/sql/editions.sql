@@ -279,6 +279,7 @@ SELECT
     e.synthetic,
     c.id AS content_id,
     c.feature_count,
+    c.content_sha256,
     ARRAY[
         ST_XMin(c.extent), ST_YMin(c.extent), ST_XMax(c.extent), ST_YMax(c.extent)
     ] AS extent
@@ -315,6 +316,7 @@ SELECT
     e.synthetic,
     c.id AS content_id,
     c.feature_count,
+    c.content_sha256,
     ARRAY[
         ST_XMin(c.extent), ST_YMin(c.extent), ST_XMax(c.extent), ST_YMax(c.extent)
     ] AS extent
