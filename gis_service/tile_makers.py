@@ -9,15 +9,12 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
 
 from layers.errors import Unavailable
 from tiles.tile_store import Flight, StoredTile, TileKey, TileStore
 
 Make = Callable[[Flight], bytes]
 """Makes a tile's raw bytes; names its connection to the flight while a statement runs on it."""
-
-RETRY_AFTER_S: Final = 2
 
 
 class TooBusy(Unavailable):

@@ -25,17 +25,20 @@ from gis_service.routes.tile_answers import (
 )
 from layers.catalog import Layer
 from layers.errors import NotFound
-from tiles.tile_format import MVT, format_named
+from tiles.tianditu import PRODUCTS, Product
+from tiles.tile_format import JPEG, MVT, format_named
 
 HIGHEST_ZOOM: Final = 22
 _GRID: Final = "WebMercatorQuad"
 
 
 def tilejson(request: Request) -> Response:
-    """TileJSON 3.0 of one layer or of several (``a,b``)."""
+    """TileJSON 3.0 of one layer, of several (``a,b``) or of a base map (``vec``, ``cva`` …)."""
     library = library_of(request)
     language = language_of(request)
     refuse_unknown(request, ("v", "tk", *TIME_PARAMETERS))
+    if request.path_params["layers"] in PRODUCTS:
+        return _tilejson_of_product(request, PRODUCTS[request.path_params["layers"]])
     named = layers_named(library, request.path_params["layers"])
     contents = _contents(_held(request, pictures_of(request).asked(request), named), named)
     name = ",".join(layer.id for layer in named)
@@ -70,6 +73,25 @@ def tilejson(request: Request) -> Response:
         media_type="application/json",
         headers={"Cache-Control": "no-cache"},
     )
+
+
+def _tilejson_of_product(request: Request, product: Product) -> Response:
+    """TileJSON of a base map: pictures, everywhere."""
+    library, language = library_of(request), language_of(request)
+    suffix = "jpg" if product.form is JPEG else product.form.id
+    document = {
+        "tilejson": "3.0.0",
+        "name": product.title.in_language(language),
+        "attribution": library.config.notice.in_language(language),
+        "scheme": "xyz",
+        "tiles": [f"{base_url(request)}/tiles/{product.id}/{{z}}/{{x}}/{{y}}.{suffix}"],
+        "minzoom": 0,
+        "maxzoom": product.highest_level,
+        "bounds": [-180, -85.0511, 180, 85.0511],
+        "vector_layers": [],
+    }
+    headers = {"Cache-Control": "no-cache"}
+    return Response(orjson.dumps(document), headers=headers, media_type="application/json")
 
 
 def _joined_extent(library: Library, contents: Sequence[LayerInForce]) -> list[float]:

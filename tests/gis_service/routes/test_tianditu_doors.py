@@ -101,6 +101,14 @@ def test_products_keep_their_form_whatever_is_asked(client: TestClient) -> None:
     assert webp.content[8:12] == b"WEBP"
 
 
+@pytest.mark.parametrize(("name", "suffix"), [("vec", "png"), ("img", "jpg")])
+def test_base_maps_have_a_tilejson(client: TestClient, name: str, suffix: str) -> None:
+    document = client.get(f"/tiles/{name}.json").json()
+    assert document["tiles"] == [f"http://localhost/tiles/{name}/{{z}}/{{x}}/{{y}}.{suffix}"]
+    tile = client.get(document["tiles"][0].format(z=8, x=206, y=113))
+    assert tile.content == client.get(f"/DataServer?T={name}_w&x=206&y=113&l=8").content
+
+
 def test_level_zero_is_the_key_test_of_the_qgis_plugin(client: TestClient) -> None:
     world = client.get("/vec_w/wmts?REQUEST=GetTile&TILEMATRIX=0&TILEROW=0&TILECOL=0")
     assert world.content[:8] == b"\x89PNG\r\n\x1a\n"
