@@ -77,7 +77,7 @@ def stored_answer(
     }
     if form.gzipped:
         headers["Vary"] = "Accept-Encoding"
-    if request.headers.get("if-none-match") == stored.etag:
+    if _is_known(request.headers.get("if-none-match"), stored.etag):
         return Response(status_code=304, headers=headers)
     if not stored.body:
         return Response(status_code=204, headers=headers)
@@ -87,6 +87,14 @@ def stored_answer(
         headers["Content-Encoding"] = "gzip"
         return Response(stored.body, media_type=form.media_type, headers=headers)
     return Response(stored.plain(), media_type=form.media_type, headers=headers)
+
+
+def _is_known(asked: str | None, etag: str) -> bool:
+    """Whether the client has these bytes (RFC 9110: compared weakly, for a proxy may unpack)."""
+    if not asked:
+        return False
+    names = [name.strip().removeprefix("W/") for name in asked.split(",")]
+    return etag in names or names == ["*"]
 
 
 def tile_numbers(z: str, x: str, y: str) -> Tile:
