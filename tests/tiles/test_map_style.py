@@ -187,6 +187,31 @@ def test_the_digest_follows_the_look_and_not_the_host(shipped: Catalog) -> None:
         ({"type": "fill", "paint": {"fill-color": {"by_codes": "name"}}}, "by_codes"),
         ({"type": "fill", "paint": {"fill-color": {"by_code": "forest_type"}}}, "forest-types"),
         ({"type": "fill", "paint": {"fill-pattern": {"hatch": {"colour": "#0B5D2E"}}}}, "hatch"),
+        ({"type": "fill", "paint": {"fill-color": "green"}}, "green"),
+        ({"type": "fill", "paint": {"fill-color": "#00FF00", "fill-opacity": 1.5}}, "1.5"),
+        ({"type": "line", "paint": {"line-cap": "round"}}, "line-cap"),
+        ({"type": "line", "layout": {"line-cap": "flat"}}, "flat"),
+        ({"type": "line", "paint": {"line-dasharray": [0, 0]}}, "dashes"),
+        (
+            {
+                "type": "line",
+                "paint": {
+                    "line-color": ["step", ["zoom"], "#000000"],
+                    "line-width": ["step", ["zoom"], 1, 9, "wide"],
+                },
+            },
+            "line-width",
+        ),
+        (
+            {
+                "type": "symbol",
+                "layout": {
+                    "text-field": {"label": "forest_type"},
+                    "text-size": ["match", ["get", "forest_type"], "x", 9, 10],
+                },
+            },
+            "text-size",
+        ),
     ],
 )
 def test_a_look_outside_the_subset_is_refused_with_its_place(
