@@ -29,7 +29,7 @@ EXPRESSIONS: list[Any] = [
     ["match", ["get", "zone"], "core", 0.3, ["general", "edge"], 0.2, 0.1],
     ["match", ["get", "grade"], 1, "one", [2, 3], "more", "none"],
     ["match", ["get", "zone"], "core", ["match", ["get", "grade"], 2, "a", "b"], "c"],
-    ["match", ["get", "zone"], "O'Hara \"x\"", "quoted", "plain"],
+    ["match", ["get", "zone"], 'O\'Hara "x"', "quoted", "plain"],
     ["case", ["==", ["get", "zone"], "core"], "c", ["has", "name"], "n", "o"],
     ["coalesce", ["get", "name_en"], ["get", "name"], ["literal", "-"]],
     ["concat", ["get", "name"], "/", ["to-string", ["get", "grade"]]],
