@@ -2,17 +2,14 @@
 
 The subset of MapLibre's expressions that every renderer of this project understands. A value that
 is not an expression stands for itself. ``folded`` takes the zoom out; what is left depends on the
-feature's properties alone and is computed here (``evaluate``) or by the database (``sql_of``),
-with the same result.
+feature's properties alone and is computed here (``evaluate``) or by the database
+(``tiles.expression_sql``), with the same result.
 """
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final
-
-from psycopg import sql
 
 from layers.errors import BadConfiguration
 
@@ -22,7 +19,7 @@ OPERATORS: Final = frozenset(
      ">="}
 )  # fmt: skip
 _COLOUR: Final = re.compile(r"#[0-9A-Fa-f]{6}|rgba\((\d+), ?(\d+), ?(\d+), ?([0-9.]+)\)")
-_COMPARISONS: Final = ("<", "<=", ">", ">=")
+COMPARISONS: Final = ("<", "<=", ">", ">=")
 
 
 def is_expression(value: Any) -> bool:
@@ -44,7 +41,7 @@ def evaluate(value: Any, properties: Mapping[str, Any], zoom: float) -> Any:
     operator, *parts = value
     form = _EVALUATED.get(operator)
     if form is None:
-        raise _refused(f"operator {operator} cannot stand here")
+        raise refused(f"operator {operator} cannot stand here")
     return form(parts, lambda part: evaluate(part, properties, zoom), properties, zoom)
 
 
@@ -157,7 +154,7 @@ _EVALUATED: Final[dict[str, Callable[..., Any]]] = {
     "concat": lambda parts, of, *_: "".join(_text(of(part)) for part in parts),
     "to-string": lambda parts, of, *_: _text(of(parts[0])),
     "to-number": lambda parts, of, *_: _number(of(parts[0])),
-    **{operator: _comparison(operator) for operator in _COMPARISONS},
+    **{operator: _comparison(operator) for operator in COMPARISONS},
 }
 
 
@@ -175,7 +172,7 @@ def folded(value: Any, zoom: float) -> Any:
         ]
         return folded(chosen[-1], zoom)
     if operator == "interpolate":
-        raise _refused("interpolate goes over the zoom, between constants")
+        raise refused("interpolate goes over the zoom, between constants")
     labels = range(2, len(value) - 1, 2) if operator == "match" else ()
     rest = [
         part if place in labels else folded(part, zoom)
@@ -198,133 +195,10 @@ def with_results(value: Any, change: Callable[[Any], Any]) -> Any:
         "step": {1, *range(3, last + 1, 2)},
     }.get(operator)
     if places is None:
-        raise _refused(f"operator {operator} gives no known values")
+        raise refused(f"operator {operator} gives no known values")
     return [operator, *(
         with_results(part, change) if place in places else part for place, part in enumerate(parts)
     )]  # fmt: skip
-
-
-# --- The same in the database ---------------------------------------------------------------
-
-
-def sql_of(value: Any, properties: sql.Composable) -> sql.Composable:
-    """A folded value as an SQL expression of type jsonb over a feature's properties (jsonb)."""
-    if not is_expression(value):
-        return sql.SQL("{}::jsonb").format(sql.Literal(json.dumps(value, ensure_ascii=False)))
-    operator, *parts = value
-    form = _IN_SQL.get(operator)
-    if form is None:
-        raise _refused(f"operator {operator} cannot be computed by the database")
-    return form(parts, properties)
-
-
-def sql_condition(value: Any, properties: sql.Composable) -> sql.Composable:
-    """A folded condition as an SQL boolean that is never NULL."""
-    operator, *parts = value if is_expression(value) else ("literal", value)
-    if operator in ("all", "any"):
-        word = " AND " if operator == "all" else " OR "
-        inner = sql.SQL(word).join(sql_condition(part, properties) for part in parts)
-        return sql.SQL("({})").format(inner)
-    if operator == "!":
-        return sql.SQL("(NOT {})").format(sql_condition(parts[0], properties))
-    if operator in ("==", "!="):
-        word = "IS NOT DISTINCT FROM" if operator == "==" else "IS DISTINCT FROM"
-        return sql.SQL("(nullif({}, 'null'::jsonb) {} nullif({}, 'null'::jsonb))").format(
-            sql_of(parts[0], properties), sql.SQL(word), sql_of(parts[1], properties)
-        )
-    if operator in _COMPARISONS:
-        one, other = (sql_of(part, properties) for part in parts)
-        return sql.SQL(
-            "(jsonb_typeof({0}) IS NOT DISTINCT FROM jsonb_typeof({1})"
-            " AND coalesce({0} {2} {1}, false))"
-        ).format(one, other, sql.SQL(operator))
-    return sql.SQL("({} IS NOT DISTINCT FROM 'true'::jsonb)").format(sql_of(value, properties))
-
-
-def _sql_get(parts: Sequence[Any], properties: sql.Composable) -> sql.Composable:
-    return sql.SQL("({} -> {})").format(properties, sql.Literal(parts[0]))
-
-
-def _sql_match(parts: Sequence[Any], properties: sql.Composable) -> sql.Composable:
-    """A look-up in one jsonb object where all results are constants: 200 codes cost what one does.
-
-    Keys are texts with a mark of their type, so that 1 and "1" stay two labels.
-    """
-    subject = sql_of(parts[0], properties)
-    fallback = sql_of(parts[-1], properties)
-    table: dict[str, Any] = {}
-    branches: list[sql.Composable] = []
-    for labels, result in zip(parts[1:-1:2], parts[2:-1:2], strict=True):
-        keys = [json.dumps(one, ensure_ascii=False)
-                for one in (labels if isinstance(labels, list) else [labels])]  # fmt: skip
-        if is_expression(result):
-            then = sql_of(result, properties)
-            branches += [sql.SQL("WHEN {} THEN {}").format(sql.Literal(key), then) for key in keys]
-        else:
-            for key in keys:
-                table.setdefault(key, result)
-    otherwise = fallback
-    if table:
-        otherwise = sql.SQL("coalesce({}::jsonb -> ({})::text, {})").format(
-            sql.Literal(json.dumps(table, ensure_ascii=False)), subject, fallback
-        )
-    if not branches:
-        return otherwise
-    # The subject is taken out of the properties once, not once a branch.
-    return sql.SQL("(CASE ({})::text {} ELSE {} END)").format(
-        subject, sql.SQL(" ").join(branches), otherwise
-    )
-
-
-def _sql_case(parts: Sequence[Any], properties: sql.Composable) -> sql.Composable:
-    branches = [
-        sql.SQL("WHEN {} THEN {}").format(
-            sql_condition(condition, properties), sql_of(result, properties)
-        )
-        for condition, result in zip(parts[:-1:2], parts[1:-1:2], strict=True)
-    ]
-    return sql.SQL("(CASE {} ELSE {} END)").format(
-        sql.SQL(" ").join(branches), sql_of(parts[-1], properties)
-    )
-
-
-def _sql_step(parts: Sequence[Any], properties: sql.Composable) -> sql.Composable:
-    at = sql_of(parts[0], properties)
-    chosen = sql_of(parts[1], properties)
-    branches = [
-        sql.SQL("WHEN jsonb_typeof({0}) = 'number' AND {0} >= {1} THEN {2}").format(
-            at, sql_of(start, properties), sql_of(result, properties)
-        )
-        for start, result in reversed(list(zip(parts[2::2], parts[3::2], strict=True)))
-    ]
-    return sql.SQL("(CASE {} ELSE {} END)").format(sql.SQL(" ").join(branches), chosen)
-
-
-def _sql_boolean(operator: str) -> Callable[..., sql.Composable]:
-    return lambda parts, properties: sql.SQL("to_jsonb({})").format(
-        sql_condition([operator, *parts], properties)
-    )
-
-
-_IN_SQL: Final[dict[str, Callable[..., sql.Composable]]] = {
-    "get": _sql_get,
-    "match": _sql_match,
-    "case": _sql_case,
-    "step": _sql_step,
-    "literal": lambda parts, _: sql.SQL("{}::jsonb").format(sql.Literal(json.dumps(parts[0]))),
-    "has": lambda parts, properties: sql.SQL("to_jsonb(({} ->> {}) IS NOT NULL)").format(
-        properties, sql.Literal(parts[0])
-    ),
-    "coalesce": lambda parts, properties: sql.SQL("coalesce({})").format(
-        sql.SQL(", ").join(
-            sql.SQL("nullif({}, 'null'::jsonb)").format(sql_of(part, properties)) for part in parts
-        )
-    ),
-    **{
-        operator: _sql_boolean(operator)
-        for operator in ("all", "any", "!", "==", "!=", *_COMPARISONS)
-    },
-}
 
 
 # --- Colours --------------------------------------------------------------------------------
@@ -334,7 +208,7 @@ def rgba(colour: str) -> tuple[float, float, float, float]:
     """Red, green, blue (0..255) and opacity (0..1) of ``#RRGGBB`` or ``rgba(r, g, b, a)``."""
     found = _COLOUR.fullmatch(colour)
     if found is None:
-        raise _refused(f"colour {colour!r} is neither #RRGGBB nor rgba(r, g, b, a)")
+        raise refused(f"colour {colour!r} is neither #RRGGBB nor rgba(r, g, b, a)")
     if colour.startswith("#"):
         red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
         return red, green, blue, 1.0
@@ -348,5 +222,6 @@ def rgb(colour: str) -> tuple[int, int, int]:
     return round(red), round(green), round(blue)
 
 
-def _refused(fault: str) -> BadConfiguration:
+def refused(fault: str) -> BadConfiguration:
+    """What is wrong with an expression."""
     return BadConfiguration(f"Map style: {fault}.", f"地图样式有误：{fault}。")

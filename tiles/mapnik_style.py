@@ -14,14 +14,8 @@ from xml.sax.saxutils import escape, quoteattr
 from psycopg import sql
 
 from layers.features import Parts
-from tiles.expression import (
-    folded,
-    reads_feature,
-    rgba,
-    sql_condition,
-    sql_of,
-    with_results,
-)
+from tiles.expression import folded, reads_feature, rgba, with_results
+from tiles.expression_sql import sql_condition, sql_of
 from tiles.sprite import Hatch
 
 PIECES: Final = sql.SQL(

@@ -11,7 +11,8 @@ from psycopg import sql
 
 from layers.catalog import Layer
 from layers.errors import BadConfiguration
-from tiles.expression import OPERATORS, folded, reads_feature, rgba, sql_of, with_results
+from tiles.expression import OPERATORS, folded, reads_feature, rgba, with_results
+from tiles.expression_sql import sql_of
 
 _SHARE: Final = (0.0, 1.0)
 _LENGTH: Final = (0.0, 1000.0)

@@ -37,7 +37,7 @@ from gis_service.demo_load import load_demo
 from gis_service.settings import Settings, load_service_config
 from layers.catalog import load_catalog
 from layers.database import connect
-from tiles.expression import sql_of
+from tiles.expression_sql import sql_of
 from tiles.map_style import map_style
 
 Tile = tuple[int, int, int]

@@ -11,7 +11,8 @@ from psycopg import sql
 from layers.catalog import load_catalog
 from layers.database import Connection
 from layers.errors import BadConfiguration
-from tiles.expression import evaluate, folded, reads_feature, rgba, sql_condition, sql_of
+from tiles.expression import evaluate, folded, reads_feature, rgba
+from tiles.expression_sql import sql_condition, sql_of
 from tiles.map_style import map_style
 
 PROJECT = Path(__file__).resolve().parents[2]
