@@ -5,10 +5,12 @@ models and migrated schema equal, column by column.
 """
 
 import datetime
+import uuid
+from decimal import Decimal
 from typing import Any
 
 from geoalchemy2 import Geometry
-from sqlalchemy import BigInteger, ForeignKey, Integer, LargeBinary, SmallInteger, Text
+from sqlalchemy import BigInteger, ForeignKey, Integer, LargeBinary, Numeric, SmallInteger, Text
 from sqlalchemy.dialects.postgresql import ARRAY, DATERANGE, JSONB, TSTZRANGE
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import DateTime
@@ -29,6 +31,7 @@ class Model(DeclarativeBase):
         str: Text,
         datetime.datetime: DateTime(timezone=True),
         bytes: LargeBinary,
+        Decimal: Numeric(16, 2),
     }
 
 
@@ -106,6 +109,8 @@ class EditionLayer(Model):
     layer_id: Mapped[str] = mapped_column(ForeignKey("library.layer.id"), primary_key=True)
     content_id: Mapped[int] = mapped_column(ForeignKey("library.layer_content.id"))
     carried_over: Mapped[bool]
+    basis: Mapped[str | None]
+    basis_id: Mapped[int | None]
 
 
 class Feature(Model):
@@ -353,3 +358,116 @@ class AccessKey(Model):
     hosts: Mapped[list[str]] = mapped_column(ARRAY(Text))
     created: Mapped[datetime.datetime]
     revoked: Mapped[datetime.datetime | None]
+
+
+class Submission(Model):
+    """A submission (项目用地) as received, with what its check came to."""
+
+    __tablename__ = "submission"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    created: Mapped[datetime.datetime]
+    name: Mapped[str | None]
+    access_class: Mapped[str]
+    received: Mapped[_Json]
+    request: Mapped[_Json]
+    normalised_sha256: Mapped[str]
+    source_crs: Mapped[str]
+    area_m2: Mapped[Decimal]
+    repairs: Mapped[_Json]
+    notes: Mapped[_Json]
+    report_id: Mapped[str] = mapped_column(ForeignKey("library.report.id"))
+    outcome: Mapped[str]
+    key_sha256: Mapped[str | None]
+    request_sha256: Mapped[str | None]
+    answer: Mapped[bytes | None]
+
+
+class SubmissionOriginal(Model):
+    """The bytes of a submission as they came."""
+
+    __tablename__ = "submission_original"
+    submission_id: Mapped[str] = mapped_column(
+        ForeignKey("library.submission.id"), primary_key=True
+    )
+    content: Mapped[bytes]
+
+
+class SubmissionClaim(Model):
+    """An Idempotency-Key whose submission is being worked on."""
+
+    __tablename__ = "submission_claim"
+    key_sha256: Mapped[str] = mapped_column(primary_key=True)
+    request_sha256: Mapped[str]
+    token: Mapped[str]
+    expires: Mapped[datetime.datetime]
+
+
+class SubmissionEvent(Model):
+    """A step of a submission: received, checked, approved, rejected, booked, expired."""
+
+    __tablename__ = "submission_event"
+    submission_id: Mapped[str] = mapped_column(
+        ForeignKey("library.submission.id"), primary_key=True
+    )
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    state: Mapped[str]
+    at: Mapped[datetime.datetime]
+    actor: Mapped[str]
+    reason: Mapped[str | None]
+    override_reason: Mapped[str | None]
+    valid_until: Mapped[datetime.date | None]
+
+
+class Quota(Model):
+    """A quota (指标) of an administrative unit; its sums are those of its entries."""
+
+    __tablename__ = "quota"
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    ledger: Mapped[str]
+    admin_code: Mapped[str]
+    period: Mapped[str]
+    first_day: Mapped[datetime.date]
+    last_day: Mapped[datetime.date]
+    land_class: Mapped[str]
+    granted_m2: Mapped[Decimal]
+    reserved_m2: Mapped[Decimal]
+    booked_m2: Mapped[Decimal]
+    entries: Mapped[int]
+
+
+class QuotaEntry(Model):
+    """What was granted, reserved, released or booked of a quota."""
+
+    __tablename__ = "quota_entry"
+    quota_id: Mapped[int] = mapped_column(ForeignKey("library.quota.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(Integer, primary_key=True)
+    kind: Mapped[str]
+    area_m2: Mapped[Decimal]
+    submission_id: Mapped[str | None] = mapped_column(ForeignKey("library.submission.id"))
+    at: Mapped[datetime.datetime]
+    actor: Mapped[str]
+    reason: Mapped[str | None]
+    exceeds: Mapped[bool]
+
+
+class ProcessJob(Model):
+    """A job of a process, with its result."""
+
+    __tablename__ = "process_job"
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(BigInteger)
+    process_id: Mapped[str]
+    access_class: Mapped[str]
+    caller: Mapped[str | None]
+    request: Mapped[_Json]
+    subscriber: Mapped[_Json | None]
+    status: Mapped[str]
+    attempt: Mapped[int]
+    progress: Mapped[int | None] = mapped_column(SmallInteger)
+    message: Mapped[_Json | None]
+    created: Mapped[datetime.datetime]
+    started: Mapped[datetime.datetime | None]
+    updated: Mapped[datetime.datetime]
+    finished: Mapped[datetime.datetime | None]
+    result: Mapped[bytes | None]
+    media_type: Mapped[str | None]

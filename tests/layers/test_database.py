@@ -8,6 +8,7 @@ import pytest
 
 from layers.database import Connection, connect, migrate, migration_files, statements
 from layers.errors import Unavailable
+from layers.features import _candidates_of
 
 _FILES = [
     (package, entry.name)
@@ -56,8 +57,12 @@ def test_every_statement_is_valid_sql(
 
 
 def _plan(connection: Connection, package: str, file: str, name: str, **values: object) -> str:
+    return _explain(connection, statements(package, file)[name], **values)
+
+
+def _explain(connection: Connection, statement: str, **values: object) -> str:
     found = connection.execute(
-        "EXPLAIN (FORMAT JSON) " + statements(package, file)[name],  # type: ignore[arg-type]
+        "EXPLAIN (FORMAT JSON) " + statement,  # type: ignore[arg-type]
         values,
     ).fetchone()
     assert found is not None
@@ -70,9 +75,9 @@ def test_spatial_statements_use_their_indexes(connection: Connection, publish_la
     boxes = [shapely.box(110 + i / 100, 19, 110 + i / 100 + 0.005, 19.005) for i in range(50)]
     publish_layer("ecological_redline", boxes)
     (content,) = connection.execute("SELECT max(id) FROM library.layer_content").fetchone()
-    box = {"west": [110.0], "south": [19.0], "east": [110.01], "north": [19.01]}
-    near = _plan(connection, "layers", "features.sql", "candidates",
-                 content_ids=[content], most=1000, **box)  # fmt: skip
+    search = _candidates_of(((content, None),)).decode()
+    near = _explain(connection, search, content_ids=[content], most=1000,
+                    west=[110.0], south=[19.0], east=[110.01], north=[19.01])  # fmt: skip
     place = _plan(connection, "layers", "features.sql", "at_place",
                   content_ids=[content], lon=110.0, lat=19.0, radius_deg=0.001)  # fmt: skip
     for plan in (near, place):

@@ -16,7 +16,8 @@ def _model_columns() -> set[tuple[str, str, str, bool]]:
                 if spatial
                 else column.type.compile(postgresql.dialect())
             )
-            kind = {"float": "double precision"}.get(kind.lower(), kind.lower())
+            kind = kind.lower().replace(", ", ",")
+            kind = {"float": "double precision"}.get(kind, kind)
             columns.add((table.name, column.name, kind, bool(column.nullable)))
     return columns
 
