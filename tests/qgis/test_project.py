@@ -1,0 +1,54 @@
+"""The ready-made project, opened by QGIS."""
+
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from layers.catalog import Catalog
+
+SEA_AND_LAND = [108.5, 18.0, 111.2, 20.3]
+
+
+def test_the_project_opens_with_every_layer_valid_in_groups_by_plan(
+    live_service: str, in_qgis: Callable[..., Any], catalog: Catalog, tmp_path: Path
+) -> None:
+    answer = httpx2.get(f"{live_service}/qgis/project.qgz")
+    path = tmp_path / "project.qgz"
+    path.write_bytes(answer.content)
+
+    opened = in_qgis("project", path=str(path), extent=SEA_AND_LAND)
+
+    open_plans = catalog.up_to("open").plans
+    layers = {layer.id: layer for plan in open_plans for layer in plan.layers}
+    assert set(opened["layers"]) == {*(f"collection-{name}" for name in layers), "base-map-vec"}
+    assert [key for key, one in opened["layers"].items() if not one["valid"]] == []
+    assert opened["crs"] == "EPSG:4490"
+    for name, layer in layers.items():
+        found = opened["layers"][f"collection-{name}"]
+        assert found["title"] == layer.title.zh
+        assert found["provider"] == "OAPIF"
+        assert found["renderer"] == "QgsRuleBasedRenderer"
+        assert f"url='{live_service}/ogc'" in found["source"]
+    assert opened["groups"] == {
+        plan.title.zh: [
+            layer.id for layer in sorted(plan.layers, key=lambda one: one.draw_order, reverse=True)
+        ]
+        for plan in open_plans
+    }
+    orders = [layers[name.removeprefix("collection-")].draw_order for name in opened["order"][:-1]]
+    assert orders == sorted(orders, reverse=True)
+    assert opened["drawn"] > 0.9
+
+
+def test_no_address_or_key_of_the_caller_goes_into_the_project_but_the_service(
+    live_service: str,
+) -> None:
+    answer = httpx2.get(f"{live_service}/qgis/project.qgz?tk=secret-key")
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        text = archive.read("project.qgs").decode()
+    assert f"{live_service}/ogc" in text
+    assert "secret-key" not in text
