@@ -3,11 +3,12 @@
 An approval reserves in the ledger what the report measured, in one transaction with the decision:
 either both stand or neither. A report that says violation or undetermined is approved only with a
 reason that stays in the history. Where the report itself found a quota too small, that reason also
-covers exceeding it; where others took the rest since the check, nothing does: check again.
+covers exceeding it; where others took the rest since the check, nothing does: check again. A
+report whose plans or quotas are not those of today any more counts as one that doubts.
 """
 
 import datetime
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, Literal
@@ -27,6 +28,7 @@ from gis_service.submissions.ledger import (
 )
 from gis_service.submissions.record import State, Step
 from layers.database import Connection
+from layers.editions import contents_in_force
 from layers.errors import BadParameter, Conflict
 
 _DOUBTFUL: Final = frozenset({"violation", "undetermined"})
@@ -68,35 +70,74 @@ def approve(connection: Connection, submission_id: str, approval: Approval) -> d
     )  # fmt: skip
     with connection.transaction():
         submission = record.read(connection, submission_id)
-        if submission["outcome"] in _DOUBTFUL and step.override_reason is None:
-            _refuse_doubtful(submission, step)
-        _append(connection, submission, step)
         report = report_kept(connection, submission["report_id"])
+        needs = _needs(report)
+        if step.override_reason is None:
+            if submission["state"] != "checked":
+                raise record.out_of_turn(submission, step.state)
+            _refuse_doubtful(submission, needs)
+            _refuse_outdated(connection, report)
+        _append(connection, submission, step)
         posting = Posting(step.actor, submission_id, step.override_reason or step.reason)
-        for need in _needs(report):
+        for need in needs:
             quota_id = quota_id_of(connection, need.name)
             post(connection, quota_id, "reserve", need.area_m2, posting, exceeds=need.exceeds)
         return record.read(connection, submission_id)
 
 
-def _refuse_doubtful(submission: Mapping[str, Any], step: Step) -> None:
-    if submission["state"] != "checked":
-        raise record.out_of_turn(submission, step.state)
+def _refuse_doubtful(submission: Mapping[str, Any], needs: list[_Need]) -> None:
+    """Of a rule that only warns, a quota too small leaves no mark on the report's outcome."""
+    if submission["outcome"] in _DOUBTFUL:
+        en, zh = f"says {submission['outcome']}", f"结论为 {submission['outcome']}"
+    elif any(need.exceeds for need in needs):
+        en, zh = "finds a quota too small", "指出指标余额不足"
+    else:
+        return
     raise Conflict(
-        f"The report says {submission['outcome']}; an approval against it needs a reason that is "
-        "recorded (override_reason).",
-        f"报告结论为 {submission['outcome']}；"
-        "要作出相反的批准，须填写并记录理由（override_reason）。",
+        f"The report {en}; an approval against it needs a reason that is recorded "
+        "(override_reason).",
+        f"报告{zh}；要作出相反的批准，须填写并记录理由（override_reason）。",
         code="override-reason-needed",
     )
 
 
-def _needs(report: Mapping[str, Any]) -> Iterable[_Need]:
-    """What the balances of a report reserve on approval, in the order of quotas.
+def _refuse_outdated(connection: Connection, report: Mapping[str, Any]) -> None:
+    """What a report was judged by must still hold: on its own day, or today if that is later."""
+    pinned, now = report["provenance"], today()
+    day = max(now, datetime.date.fromisoformat(report["as_of"]))
+    known = {
+        one["layer"]: one["content_sha256"]
+        for one in pinned["editions"]
+        if one["content_sha256"] is not None
+    }
+    held = contents_in_force(connection, sorted(known), day)
+    changed = [
+        layer
+        for layer, digest in known.items()
+        if layer not in held or held[layer].content_sha256 != digest
+    ]
+    changed += [
+        f"{one['ledger']} {one['period']}"
+        for one in pinned.get("quotas", ())
+        if datetime.date.fromisoformat(one["to"]) < now
+    ]
+    if changed:
+        names = ", ".join(changed)
+        raise Conflict(
+            f"Since the check other data came into force, or a period ended: {names}. Check the "
+            "project again, or approve with a reason that is recorded (override_reason).",
+            f"核查之后数据已更新或期间已结束：{names}。请重新核查项目，"
+            "或填写并记录理由（override_reason）后批准。",
+            code="report-outdated",
+        )
+
+
+def _needs(report: Mapping[str, Any]) -> list[_Need]:
+    """What the balances of a report reserve on approval: one sum a quota, in the order of quotas.
 
     Every approval locks quotas in this order, so two of them never wait for each other.
     """
-    needs = []
+    needs: dict[QuotaName, _Need] = {}
     for finding in report["findings"]:
         if finding["test"] != "balance" or finding["exemption"] is not None:
             continue  # the quota of an exempted project is not this one
@@ -104,10 +145,11 @@ def _needs(report: Mapping[str, Any]) -> Iterable[_Need]:
             if one["reserve"] is None or one["period"] is None:
                 continue  # no quota is known: approved against an undetermined report
             name = QuotaName(one["ledger"], one["admin_code"], one["period"], one["land_class"])
-            exceeds = one["result"] == "fails"
-            needs.append(_Need(name, cents(one["quantity_m2"]), exceeds))
-    return sorted(needs, key=lambda n: (n.name.ledger, n.name.admin_code, n.name.period,
-                                        n.name.land_class))  # fmt: skip
+            others = needs.get(name, _Need(name, Decimal(0), exceeds=False))
+            area_m2 = others.area_m2 + cents(one["quantity_m2"])
+            needs[name] = _Need(name, area_m2, others.exceeds or one["result"] == "fails")
+    return sorted(needs.values(), key=lambda n: (n.name.ledger, n.name.admin_code, n.name.period,
+                                                 n.name.land_class))  # fmt: skip
 
 
 def reject(connection: Connection, submission_id: str, officer: str, reason: str) -> dict[str, Any]:
@@ -119,9 +161,17 @@ def reject(connection: Connection, submission_id: str, officer: str, reason: str
 def book(
     connection: Connection, submission_id: str, officer: str, reason: str | None = None
 ) -> dict[str, Any]:
-    """Book what was reserved: the land is granted."""
+    """Book what was reserved: the land is granted; not after the last day of the approval."""
     step = Step("booked", _words(officer, "officer"), _optional(reason))
-    return _end(connection, submission_id, step, "book")
+    with connection.transaction():
+        last_day = record.read(connection, submission_id)["history"][-1].get("valid_until")
+        if last_day is not None and datetime.date.fromisoformat(last_day) < today():
+            raise Conflict(
+                f"The approval lapsed after {last_day}; check the project and approve it again.",
+                f"批准已于 {last_day} 后失效；请重新核查并批准。",
+                code="approval-lapsed",
+            )
+        return _end(connection, submission_id, step, "book")
 
 
 def expire(connection: Connection) -> list[str]:
