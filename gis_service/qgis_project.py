@@ -152,8 +152,13 @@ def _maplayer(kind: str, layer_id: str, title: str, source: str, crs: str) -> ET
 
 
 def _crs(parent: ET.Element, name: str) -> None:
-    """A CRS by its name; QGIS takes the rest from its own database."""
-    ET.SubElement(ET.SubElement(parent, "spatialrefsys"), "authid").text = name
+    """A CRS by its name; QGIS takes the rest from its own database.
+
+    It looks at the name only where a number of that database (any that is not a user's) stands.
+    """
+    system = ET.SubElement(parent, "spatialrefsys")
+    ET.SubElement(system, "srsid").text = "1"
+    ET.SubElement(system, "authid").text = name
 
 
 def _first_view(root: ET.Element, bbox: tuple[float, float, float, float]) -> None:

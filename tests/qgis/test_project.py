@@ -16,7 +16,7 @@ SEA_AND_LAND = [108.5, 18.0, 111.2, 20.3]
 def test_the_project_opens_with_every_layer_valid_in_groups_by_plan(
     live_service: str, in_qgis: Callable[..., Any], catalog: Catalog, tmp_path: Path
 ) -> None:
-    answer = httpx2.get(f"{live_service}/qgis/project.qgz")
+    answer = httpx2.get(f"{live_service}/qgis/project.qgz", timeout=60)
     path = tmp_path / "project.qgz"
     path.write_bytes(answer.content)
 
@@ -47,7 +47,7 @@ def test_the_project_opens_with_every_layer_valid_in_groups_by_plan(
 def test_no_address_or_key_of_the_caller_goes_into_the_project_but_the_service(
     live_service: str,
 ) -> None:
-    answer = httpx2.get(f"{live_service}/qgis/project.qgz?tk=secret-key")
+    answer = httpx2.get(f"{live_service}/qgis/project.qgz?tk=secret-key", timeout=60)
     with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
         text = archive.read("project.qgs").decode()
     assert f"{live_service}/ogc" in text
