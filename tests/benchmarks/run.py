@@ -6,6 +6,7 @@
     make bench ARGS='items'         features beside stock pygeoapi and tipg, see items_scale.py
     make bench ARGS='check'                   checks against millions, see check_scale.py
     make bench ARGS='map'                     map tiles beside MapServer and QGIS Server
+    make bench ARGS='tiles'                   archives and stored tiles, see tile_scale.py
 
 Writes tests/benchmarks/RESULTS.md. Figures of one run compare with each other, not with those of
 another machine. Peers: stock pygeoapi (PostgreSQL provider), tipg, ogr2ogr.
@@ -35,6 +36,7 @@ import numpy as np
 import psycopg
 import pyogrio
 import shapely
+import tile_scale
 from peers import free_port, median_of, peer_python, server, stock_pygeoapi, timed_ms, tipg
 
 from gis_service import start
@@ -255,7 +257,7 @@ def write(scale: str, total: int, load_note: str, rows: list[Row]) -> None:
 
 if __name__ == "__main__":
     parts = {"import": import_scale.main, "check": check_scale.main, "items": items_scale.main,
-             "map": map_scale.main}  # fmt: skip
+             "map": map_scale.main, "tiles": tile_scale.main}  # fmt: skip
     part = parts.get("".join(sys.argv[1:2]))
     if part is not None:
         part(sys.argv[2:], PROJECT / ".data" / "bench", Path(__file__).with_name("RESULTS.md"))

@@ -33,6 +33,7 @@ class Service(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Answer)
         self.asked: Counter[str] = Counter()
         self.encodings: set[str | None] = set()
+        self.hosts: set[str | None] = set()
         self.lock = threading.Lock()
         self.is_away = False
 
@@ -48,6 +49,7 @@ class Answer(BaseHTTPRequestHandler):
         with self.server.lock:
             self.server.asked[self.path] += 1
             self.server.encodings.add(self.headers["Accept-Encoding"])
+            self.server.hosts.add(self.headers["Host"])
         time.sleep(0.3)
         control = FOR_EVER if "v=" in self.path else ASK_AGAIN
         if self.path.startswith("/wmts"):
@@ -158,6 +160,8 @@ def test_what_may_change_and_what_a_key_opens_is_not_kept(door: Door) -> None:
         door.get(path)
         door.get(path)
         assert door.service.asked[path] == 2, path
+    # The service refuses hosts that it does not know, and makes links of the one that it sees.
+    assert door.service.hosts == {f"127.0.0.1:{door.port}"}
 
 
 def test_tiles_go_on_while_the_service_is_away(door: Door) -> None:
