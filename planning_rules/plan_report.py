@@ -78,6 +78,7 @@ class PairReport:
         return bool(
             None in self.contents
             or round(missing, 2) > 0
+            or ground.both <= 0  # no ground was looked at: neither layer has data anywhere
             or kinds.get("undetermined")
             or strips
             or self.totals.unseen

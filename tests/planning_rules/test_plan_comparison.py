@@ -14,9 +14,11 @@ from layers.area import area_m2
 from planning_rules.plan_comparison import CellAnswer, PairRules, PlanCell, PlanSide, compare_cell
 from planning_rules.plan_matrix import PlanClass, PlanMatrix
 from planning_rules.plan_patches import WidthRules, clusters, join_open_clusters
+from planning_rules.plan_report import PairReport
 from planning_rules.plan_totals import NamedPatch, PairNames, PairTotals, named_patches
 from planning_rules.rule_case import ORIGIN, Shape
-from planning_rules.rule_set import ResolvedTolerance
+from planning_rules.rule_set import ResolvedTolerance, load_rule_set
+from tests.conftest import PROJECT
 
 FOREST, FARM, TOWN = 0, 1, 2
 CLASSES = tuple(PlanClass("landuse-2023", code, True) for code in ("03", "01", "07"))
@@ -366,3 +368,21 @@ def test_an_empty_cell_says_nothing() -> None:
     (cell,) = one_cell(side([]), side([]))
     answer: CellAnswer = compare_cell(cell, rules())
     assert (answer.patches, answer.open, answer.agreeing) == ((), (), ())
+
+
+def test_two_layers_without_any_ground_do_not_agree() -> None:
+    """Both are in force, and every row of both was refused: no cell was there to be compared."""
+    rule = next(
+        one
+        for one in load_rule_set(PROJECT / "config" / "rules").rules
+        if one.subject.kind != "project"
+    )
+
+    def outcome(totals: PairTotals) -> str:
+        names = PairNames(rule.id, "a", "b", CLASSES, CLASSES)
+        contents = ({"edition": 1}, {"edition": 2})
+        return PairReport(rule, names, totals, ("a", "b"), contents, "b", False).outcome()
+
+    assert outcome(PairTotals(RELATIONS)) == "undetermined"  # type: ignore[arg-type]
+    forest = side([((0, 0, 100, 100), FOREST)])
+    assert outcome(run(one_cell(forest, forest), rules())) == "pass"
