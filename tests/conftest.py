@@ -163,13 +163,17 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture(scope="session")
-def live_service(demo_dsn: str) -> Iterator[str]:
+def live_service(demo_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A real server process; its log is printed when it does not come up."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     program = Path(sys.executable).with_name("gis-service")
-    environment = {**os.environ, "DATABASE_URL": demo_dsn, "PORT": str(port)}
+    # Its worker writes tiles into the data folder, and removes those of other libraries.
+    folder = str(tmp_path_factory.mktemp("live"))
+    environment = {
+        **os.environ, "DATABASE_URL": demo_dsn, "PORT": str(port), "DATA_DIR": folder,
+    }  # fmt: skip
     with tempfile.TemporaryFile("w+") as log:
         server = subprocess.Popen(
             [str(program), "serve"], env=environment, stdout=log, stderr=subprocess.STDOUT

@@ -6,8 +6,8 @@
 
 Stored tiles are asked for by wrk with `Accept-Encoding: gzip`, as browsers do, over 200 tiles from
 z10 to z14: from the service, from the shipped nginx before it, and from martin with its memory
-cache on a table in web mercator, after one round that fills each. martin is used if it is on the PATH
-(`cargo install martin --locked`, a quarter of an hour on 2 cores); what is not there is named.
+cache on a table in web mercator, after one round that fills each. martin is used if it is on the
+PATH (`cargo install martin --locked`, a quarter of an hour on 2 cores); what is not there is named.
 """
 
 import argparse

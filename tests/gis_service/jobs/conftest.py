@@ -114,7 +114,7 @@ def slow(source, room):
 
 harvest.FETCHERS["folder"] = slow
 if __name__ == "__main__":
-    settings = Settings(config_dir=Path(sys.argv[2]))
+    settings = Settings(config_dir=Path(sys.argv[2]), data_dir=hold)
     grace_s = float(sys.argv[4])
     times = WorkerTimes(grace_s, heartbeat_s=0.3, stalled_after_s=1.0, poll_s=0.2)
     sys.exit(0 if run_worker(settings, sys.argv[1], WorkerPlan(times=times)) else 1)
