@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 _READ: Final = "GET, HEAD, OPTIONS"
 _GEOJSON: Final = ("application/geo+json", "application/json")
 _MERGE_PATCH: Final = ("application/merge-patch+json", *_GEOJSON)
+_LONGEST_ID: Final = 255
+"""An index of the database holds no longer ones than some 2,700 bytes."""
 _TAG: Final = re.compile(r'"[^"]*"')
 
 
@@ -282,6 +284,12 @@ def _stated_id(feature: Mapping[str, Any]) -> str | None:
         raise BadInput(
             "id must be a text or a whole number.", "id 应为文本或整数。",
             places=(Place("/id", Text(zh="类型不符", en="wrong type")),),
+        )  # fmt: skip
+    if len(str(value)) > _LONGEST_ID or "\x00" in str(value):
+        raise BadInput(
+            f"id: at most {_LONGEST_ID} characters, without NUL.",
+            f"id 不超过 {_LONGEST_ID} 个字符，且不得含空字符。",
+            places=(Place("/id", Text(zh="过长或含空字符", en="too long, or with NUL")),),
         )  # fmt: skip
     return str(value)
 

@@ -254,3 +254,13 @@ def test_editors_find_the_draft_in_the_list_of_collections(desk: Desk) -> None:
     assert desk.client.get(alone).status_code == 404
     schema = desk.client.get(f"/ogc/collections/{LAYER}-draft/schema", headers=desk.editor)
     assert "landuse_code" in schema.json()["properties"]
+
+
+def test_an_id_that_no_index_holds_is_refused(desk: Desk) -> None:
+    for stated in ("a\x00b", "号" * 256, "".join(map(chr, range(0x4E00, 0x4E00 + 3000)))):
+        refused = desk.send("POST", DRAFT, {**feature(), "id": stated})
+        assert refused.status_code == 422, refused.text
+        assert refused.json()["errors"][0]["at"] == "/id"
+    made = desk.send("POST", DRAFT, {**feature(), "id": "号" * 255})
+    assert made.status_code == 201, made.text
+    assert desk.client.get(made.headers["location"], headers=desk.editor).status_code == 200
