@@ -1,9 +1,10 @@
 """The rule set in use, and how an edited one takes its place in a running service.
 
 Every process looks at the folder when it needs rules, at most every two seconds. A changed folder
-is read once it has rested for a second, so that nobody judges by half of what an editor writes. A
-set with a fault is refused whole: the one in use goes on, the fault stands in the log and at
-``/rules`` until the folder is right again.
+is read once it and its files have rested for a second, and again if it changed meanwhile: nobody
+judges by half of what an editor writes, or without a file that is away for a moment. A set with a
+fault is refused whole: the one in use goes on, the fault stands in the log and at ``/rules`` until
+the folder is right again.
 """
 
 import datetime
@@ -31,7 +32,7 @@ _NOT_OF_TODAY: Final = frozenset({"expired-basis"})
 """Faults that come with time alone; they keep no other change out."""
 
 Print = tuple[tuple[str, int, int], ...]
-"""Names, sizes and times of change (ns) of the files of a folder."""
+"""Names, sizes and times of change (ns) of a folder (size 0) and of its files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +80,14 @@ class RuleShelf:
         found = _print_of(self._folder)
         if found == self._seen or self._is_fresh(found):
             return
-        self._seen = found
         try:
-            edited = self._good(load_rule_set(self._folder))
+            loaded = load_rule_set(self._folder)
+            if _print_of(self._folder) != found:
+                return  # read while somebody was writing: the next look tells
+            self._seen = found
+            edited = self._good(loaded)
         except GisError as error:
+            self._seen = found
             self.refusal = Refusal(datetime.datetime.now(datetime.UTC), error.text)
             _REFUSED.set(1)
             _log.error(
@@ -119,10 +124,11 @@ class RuleShelf:
 def _print_of(folder: Path) -> Print:
     """A look at the folder; a file that goes meanwhile is seen at the next one."""
     found = []
-    for path in sorted(folder.glob("*.yml")):
+    for path in (folder, *sorted(folder.glob("*.yml"))):
         try:
             state = path.stat()
         except OSError:
             continue
-        found.append((path.name, state.st_size, state.st_mtime_ns))
+        size = 0 if path == folder else state.st_size
+        found.append((path.name, size, state.st_mtime_ns))
     return tuple(found)

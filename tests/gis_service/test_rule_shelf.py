@@ -34,7 +34,7 @@ class Clock:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     shutil.copytree(PROJECT / "config" / "rules", tmp_path / "rules")
-    for path in (tmp_path / "rules").iterdir():
+    for path in (*(tmp_path / "rules").iterdir(), tmp_path / "rules"):
         os.utime(path, (1, 1))
     return tmp_path / "rules"
 
@@ -118,6 +118,48 @@ def test_nobody_judges_by_half_a_file(folder: Path, catalog: Catalog, clock: Clo
     assert later(shelf, clock) == before
     wall.now = 101.5
     assert later(shelf, clock) != before
+
+
+def test_a_file_that_is_away_for_a_moment_takes_no_rule_along(
+    folder: Path, catalog: Catalog, clock: Clock
+) -> None:
+    """Editors and rsync move a file away before its successor is there."""
+    wall = Clock()
+    wall.now = 100.5
+    shelf = RuleShelf(folder, catalog, clock=clock, wall_clock=wall)
+    before = shelf.current().sha256
+    (folder / "quotas.yml").rename(folder / "quotas.yml~")
+    os.utime(folder, (100, 100))
+    assert later(shelf, clock) == before
+    (folder / "quotas.yml~").rename(folder / "quotas.yml")
+    os.utime(folder, (100, 100))
+    wall.now = 102
+    assert later(shelf, clock) == before
+    (folder / "quotas.yml").unlink()
+    os.utime(folder, (103, 103))
+    wall.now = 105
+    assert later(shelf, clock) != before, "it was taken away for good"
+
+
+def test_what_changes_while_it_is_read_is_read_again(
+    shelf: RuleShelf, folder: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other half of an edit comes while the first is read: a set that nobody wrote."""
+    import gis_service.rule_shelf as module
+
+    load = module.load_rule_set
+
+    def meanwhile(path: Path) -> Any:
+        found = load(path)
+        monkeypatch.setattr(module, "load_rule_set", load)
+        edit(folder, "severity: warning", "severity: info", at=101)
+        return found
+
+    before = shelf.current().sha256
+    edit(folder, "severity: violation", "severity: warning")
+    monkeypatch.setattr(module, "load_rule_set", meanwhile)
+    assert later(shelf, clock) == before
+    assert later(shelf, clock) == load_rule_set(folder).sha256 != before
 
 
 def test_who_asks_meanwhile_does_not_wait(
