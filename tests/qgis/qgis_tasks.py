@@ -11,6 +11,7 @@ import sys
 import traceback
 
 from qgis.core import (  # type: ignore[import-not-found]
+    Qgis,
     QgsApplication,
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransform,
@@ -20,6 +21,7 @@ from qgis.core import (  # type: ignore[import-not-found]
     QgsProject,
     QgsRasterLayer,
     QgsRectangle,
+    QgsSettings,
     QgsVectorLayer,
     QgsVectorTileLayer,
 )
@@ -67,14 +69,27 @@ def items(source, filter="", bbox=None, crs="", limit=-1):
         request.setFilterRect(box)
     if limit > 0:
         request.setLimit(limit)
-    names = layer.fields().names()
     found = [
-        {"id": one["id"] if "id" in names else one.id(),
+        {"id": one["id"],
          "center": [one.geometry().boundingBox().center().x(),
                     one.geometry().boundingBox().center().y()]}
         for one in layer.getFeatures(request)
     ]  # fmt: skip
-    return {"crs": layer.crs().authid(), "fields": names, "features": found}
+    return {"version": Qgis.QGIS_VERSION_INT, "features": found}
+
+
+def collections(address):
+    """The collections that the service lists, as the browser panel of QGIS shows them."""
+    settings = QgsSettings()
+    settings.setValue("qgis/connections-wfs/service/url", address)
+    settings.setValue("qgis/connections-wfs/service/version", "OGC_API_FEATURES")
+    settings.sync()
+    for one in QgsApplication.dataItemProviderRegistry().providers():
+        if one.name() == "WFS":
+            root = one.createDataItem("", None)
+            connection = next(child for child in root.createChildren())
+            return [child.name() for child in connection.createChildren()]
+    raise AssertionError("no WFS in the browser")
 
 
 def draws(kind, source, crs, extent, size, pixels):
@@ -93,6 +108,21 @@ def draws(kind, source, crs, extent, size, pixels):
         "pixels": [list(QColor(image.pixel(x, y)).getRgb()[:3]) for x, y in pixels],
         "painted": _painted(image),
     }
+
+
+def typed_view(source, filter):
+    """Read a view of the database directly, and try to write it."""
+    layer = QgsVectorLayer(source, "view", "postgres")
+    assert layer.isValid(), layer.dataProvider().error().message()
+    assert layer.setSubsetString(filter), filter
+    extent = layer.extent()
+    return {
+        "crs": layer.crs().authid(), "count": layer.featureCount(),
+        "names": sorted(one["feature_id"] for one in layer.getFeatures()),
+        "types": {one.name(): one.typeName() for one in layer.fields()},
+        "extent": [extent.xMinimum(), extent.yMinimum(), extent.xMaximum(), extent.yMaximum()],
+        "editable": layer.startEditing(),
+    }  # fmt: skip
 
 
 def _drawn(layers, crs, extent):
@@ -120,7 +150,7 @@ def _painted(image):
     return painted / (image.width() * image.height())
 
 
-TASKS = {one.__name__: one for one in (project, items, draws)}
+TASKS = {one.__name__: one for one in (project, collections, items, draws, typed_view)}
 
 
 def main() -> None:
