@@ -71,8 +71,8 @@ def test_a_picture_lies_where_the_features_are(
 
     there = shapes(live_service, crs)
     at = shapely.points([(west + (x + 0.5) * pixel, north - (y + 0.5) * pixel) for x, y in pixels])
-    inside = shapely.contains(there.buffer(-NEAR_PX * pixel), at)
-    outside = ~shapely.intersects(there.buffer(NEAR_PX * pixel), at)
+    inside = shapely.contains(shapely.buffer(there, -NEAR_PX * pixel), at)
+    outside = ~shapely.intersects(shapely.buffer(there, NEAR_PX * pixel), at)
     assert outside[0]  # the empty ground: a style may have a background of its own
     painted = np.array([one != drawn["pixels"][0] for one in drawn["pixels"]])
     assert inside.sum() > 50
