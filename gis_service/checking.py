@@ -110,7 +110,7 @@ def judge_request(library: Library, request: CheckRequest) -> Judged:
     as_of, rule_set = request.as_of or today(), library.rules_in_use()
     if request.profile is not None:
         rule_set.profile(request.profile)  # an unknown one is said before anything is read
-    submission = read_request(library, request)
+    submission = read_request(library, request, rule_set)
     remarks = attribute_remarks(submission.attributes, rule_set.described)
     submission = replace(submission, notes=(*submission.notes, *remarks))
     boxes = search_boxes(submission, rule_set)
@@ -131,8 +131,13 @@ def judge_request(library: Library, request: CheckRequest) -> Judged:
     return Judged(submission, report, created, rule_set)
 
 
-def read_request(library: Library, request: CheckRequest) -> Submission:
-    """The submission of a request, read in the child."""
+def read_request(
+    library: Library, request: CheckRequest, rule_set: RuleSet | None = None
+) -> Submission:
+    """The submission of a request, read in the child; columns of files that ``rule_set`` asks for.
+
+    Who judges hands over the rules that he judges by; None = those in use.
+    """
     region, deadline_s = library.config.region.bbox, library.config.limits.check_deadline_s
     given = request.submission
     if not isinstance(given, SubmissionFile):
@@ -148,7 +153,7 @@ def read_request(library: Library, request: CheckRequest) -> Submission:
             path=given.path.resolve(),
             job_dir=Path(folder),
             region=region,
-            fields=attribute_fields(library.rules_in_use()),
+            fields=attribute_fields(rule_set or library.rules_in_use()),
             layer=given.layer,
             source_crs=request.source_crs,
             attributes=given.attributes,

@@ -12,6 +12,12 @@ def verdict_lines(report: Mapping[str, Any], language: str) -> Iterator[str]:
     submission = report["submission"]
     about = [submission["name"], f"{submission['area_m2']:,.2f} m²", report["as_of"]]
     yield f"{sign} {word.in_language(language)}  ({', '.join(one for one in about if one)})"
+    if (profile := report.get("profile")) is not None:
+        # A pass of some rules must not read like one of all.
+        if language == "zh":
+            yield f"  仅按方案“{profile['title']['zh']}”核查，其余规则未作核查"
+        else:
+            yield f"  Of the profile '{profile['title']['en']}' only; no other rule was checked"
     passed = 0
     for finding in report["findings"]:
         if finding["outcome"] in ("pass", "not-applicable"):

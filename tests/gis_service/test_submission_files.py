@@ -14,9 +14,10 @@ import pytest
 import shapely
 from openpyxl import Workbook
 
-from gis_service.checking import CheckRequest, SubmissionFile, read_request
+from gis_service.checking import CheckRequest, SubmissionFile, judge_request, read_request
 from gis_service.library import Library
 from layers.errors import BadInput, CrsRefused, InvalidGeometry, LimitExceeded
+from planning_rules.rule_set import RuleSet
 from planning_rules.submission import Submission
 
 NORTH, EAST = 2_214_000.0, 37_432_000.0
@@ -186,3 +187,19 @@ def test_geojson_is_known_by_its_content(library: Library) -> None:
     one = read_request(library, CheckRequest(feature))
     other = read_request(library, CheckRequest(dict(reversed(list(feature.items())))))
     assert one.received == other.received
+
+
+def test_a_check_asks_for_the_rules_once(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rules that are edited meanwhile do not decide which columns of the file are read."""
+    in_use = Library.rules_in_use
+    asked: list[Library] = []
+
+    def counted(self: Library) -> RuleSet:
+        asked.append(self)
+        return in_use(self)
+
+    monkeypatch.setattr(Library, "rules_in_use", counted)
+    judge_request(library, CheckRequest(SubmissionFile(shapefile(tmp_path))))
+    assert len(asked) == 1
