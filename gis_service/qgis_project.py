@@ -122,11 +122,31 @@ def _items_layer(asked: ProjectAsked, layer: Layer) -> ET.Element:
     element = _maplayer("vector", _layer_id(layer), title, source, _ITEMS_CRS)
     element.attrib |= {"geometry": geometry, "wkbType": wkb_type}
     ET.SubElement(element, "provider", {"encoding": "UTF-8"}).text = "OAPIF"
-    look = ET.fromstring(qml(asked.catalog, layer, asked.language))
+    own = _without_ground(layer)
+    look = ET.fromstring(qml(_catalog_with(asked.catalog, own), own, asked.language))
     element.extend(look)
     if look.find("labeling") is not None:
         element.set("labelsEnabled", "1")
     return element
+
+
+def _without_ground(layer: Layer) -> Layer:
+    """The layer without the parts of its look that our map draws deeper down than the layer.
+
+    QGIS draws a layer in one place: the ground of the counties would cover the plans.
+    """
+    own = tuple(
+        part for part in layer.style if part.get("draw_order", layer.draw_order) >= layer.draw_order
+    )
+    return layer.model_copy(update={"style": own}) if own else layer
+
+
+def _catalog_with(catalog: Catalog, changed: Layer) -> Catalog:
+    """The catalogue with a layer in the place of the one of its name: looks are read from it."""
+    plan, _ = catalog.layer_with_plan(changed.id)
+    layers = tuple(changed if one.id == changed.id else one for one in plan.layers)
+    plans = (plan.model_copy(update={"layers": layers}),)
+    return catalog.model_copy(update={"plans": plans})
 
 
 def _base_map(asked: ProjectAsked) -> ET.Element:

@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import traceback
+from collections import Counter
 
 from qgis.core import (  # type: ignore[import-not-found]
     Qgis,
@@ -48,7 +49,7 @@ def project(path, extent):
         "groups": {g.name(): [one.layerId() for one in g.findLayers()] for g in tree.findGroups()},
         "order": [one.id() for one in tree.layerOrder()],
         "view": [view.xMinimum(), view.yMinimum(), view.xMaximum(), view.yMaximum()],
-        "drawn": _drawn(tree.checkedLayers(), opened.crs(), extent) if extent else None,
+        "colours": _colours(_shown(tree), opened.crs(), extent),
     }  # fmt: skip
 
 
@@ -125,8 +126,15 @@ def typed_view(source, filter):
     }  # fmt: skip
 
 
-def _drawn(layers, crs, extent):
-    return _painted(_image(layers, crs, extent, [256, 256]))
+def _shown(tree):
+    return [one for one in tree.layerOrder() if tree.findLayer(one.id()).isVisible()]
+
+
+def _colours(layers, crs, extent):
+    """How many colours cover more than a hundredth of the picture, labels left out."""
+    image = _image(layers, crs, extent, [200, 200])
+    found = Counter(image.pixel(x, y) for x in range(200) for y in range(200))
+    return sum(count > 400 for count in found.values())
 
 
 def _image(layers, crs, extent, size):

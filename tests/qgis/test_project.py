@@ -10,7 +10,7 @@ import httpx2
 
 from layers.catalog import Catalog
 
-SEA_AND_LAND = [108.5, 18.0, 111.2, 20.3]
+A_TOWN = [109.4, 19.4, 109.8, 19.7]
 
 
 def test_the_project_opens_with_every_layer_valid_in_groups_by_plan(
@@ -20,7 +20,7 @@ def test_the_project_opens_with_every_layer_valid_in_groups_by_plan(
     path = tmp_path / "project.qgz"
     path.write_bytes(answer.content)
 
-    opened = in_qgis("project", path=str(path), extent=SEA_AND_LAND)
+    opened = in_qgis("project", path=str(path), extent=A_TOWN)
 
     open_plans = catalog.up_to("open").plans
     layers = {layer.id: layer for plan in open_plans for layer in plan.layers}
@@ -39,7 +39,8 @@ def test_the_project_opens_with_every_layer_valid_in_groups_by_plan(
         assert opened["groups"][plan.title.zh] == names
     orders = [layers[name.removeprefix("collection-")].draw_order for name in opened["order"][:-1]]
     assert orders == sorted(orders, reverse=True)
-    assert opened["drawn"] > 0.9
+    # The ground of the counties and the base map have a colour each; plans have many.
+    assert opened["colours"] > 5
 
 
 def test_the_key_of_the_caller_stays_out_of_the_project(
