@@ -103,6 +103,8 @@ def set_quota(
     if granted < 0:
         raise BadParameter("A quota is not below 0.", "指标不得小于 0。")
     with connection.transaction():
+        # What it grants now is read and then added to: nobody else may do that in between.
+        connection.execute(_SQL["lock_grants"])
         quota_id, before = _opened(connection, name, days)
         if granted != before:
             post(connection, quota_id, "grant", granted - before, posting)

@@ -47,6 +47,10 @@ WHERE
     q.ledger = %(ledger)s AND q.admin_code = %(admin_code)s
     AND q.period = %(period)s AND q.land_class = %(land_class)s;
 
+-- name: lock_grants
+-- Until the end of the transaction; approvals do not wait for it.
+SELECT pg_advisory_xact_lock(hashtextextended('library.quota grants', 0));
+
 -- name: open_quota
 INSERT INTO library.quota (ledger, admin_code, period, first_day, last_day, land_class)
 VALUES (

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -134,6 +135,8 @@ def test_only_a_reservation_can_end_and_only_once(
 ) -> None:
     quota = set_quota(connection, name_of(), DAYS, Decimal(100), OFFICER)
     stored("a")
+    # Another's reservation: what would end twice could be taken from it.
+    post(connection, quota, "reserve", Decimal(40), Posting("王", stored("b")))
     with pytest.raises(pg.CheckViolation), connection.transaction():
         post(connection, quota, kind, Decimal(40), Posting("王", "a"))
     post(connection, quota, "reserve", Decimal(40), Posting("王", "a"))
@@ -236,3 +239,18 @@ def test_a_repeatable_reader_cannot_reserve_on_an_old_picture(database: str) -> 
 def test_cents_are_what_is_kept() -> None:
     assert ledger.cents(0.125) == Decimal("0.12")
     assert ledger.cents(1234.565000001) == Decimal("1234.57")
+
+
+def test_two_who_set_one_figure_at_once_set_it_once(granted: str) -> None:
+    """A request that is sent twice must not grant twice what it raises."""
+    for name in (name_of(), name_of(period="2036-2050")):
+        days = DAYS if name == name_of() else (date(2036, 1, 1), date(2050, 12, 31))
+        with connect(granted) as one, connect(granted) as other, ThreadPoolExecutor(1) as threads:
+            with one.transaction():
+                set_quota(one, name, days, Decimal(50_000), OFFICER)
+                second = threads.submit(set_quota, other, name, days, Decimal(50_000), OFFICER)
+                with pytest.raises(TimeoutError):
+                    second.result(1)
+            assert second.result(20)
+            found = {q["period"]: q["granted_m2"] for q in list_quotas(one)}
+        assert found[name.period] == 50_000
