@@ -234,12 +234,16 @@ def test_an_unknown_condition_is_undetermined_and_shows_what_was_measured(
     assert yes.outcome == "violation"
 
 
-def test_dimension_and_plan_rules(judged: Judged, zone_of: Zone) -> None:
+def test_dimension_and_plan_rules(
+    judged: Judged, zone_of: Zone, submit: Any, shipped: RuleSet
+) -> None:
     line = {"line": [(0, 0), (100, 0)]}
     only_areas = judged(OVERLAP, line, zone_of(HALF), subject={"dimensions": ["area"]})
     assert only_areas.outcome == "not-applicable"
-    plans = judged(OVERLAP, SITE, zone_of(HALF), subject={"kind": "plan"})
-    assert plans.outcome == "not-applicable"
+    with pytest.raises(ValueError, match="plans are compared by compatibility alone"):
+        judged(OVERLAP, SITE, zone_of(HALF), subject={"kind": "plan"})
+    findings = {one.rule.id: one for one in judge(submit(SITE), {}, shipped, DAY)}
+    assert findings["HN-PLAN-001"].outcome == "not-applicable"
 
 
 @pytest.mark.parametrize(

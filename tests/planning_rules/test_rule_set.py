@@ -64,7 +64,7 @@ def changed(**changes: Any) -> dict[str, Any]:
         (changed(test={"compatibility": {"matrix": "m", "max_share": {
             "forbidden": "0 m2", "conditional": "0 %"}}}), "'15 %' is expected"),
         (changed(test={"compatibility": {"matrix": "m", "crosswalk": ["x"], "max_share": {
-            "forbidden": "0 %", "conditional": "0 %"}}}), "crosswalk is applied between plans only"),
+            "forbidden": "0 %", "conditional": "0 %"}}}), "crosswalk is applied between plans"),
         (changed(subject={"line_width": "30 m"}), "line_width is not applied"),
         (changed(jurisdiction=["460100"]), "a jurisdiction other"),
         (changed(target={"layer": "zone", "status": "draft"}), "T-ONE-1.target.status"),
