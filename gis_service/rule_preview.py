@@ -121,6 +121,7 @@ def _judged(library: Library, rule_set: RuleSet, report: Mapping[str, Any]) -> d
             {layer: content for layer, content in contents.items() if layer in boxes},
             (*stated, *_new_quotas(connection, rule_set, report, as_of)),
             report_id=report["report_id"], created=report["created"],
+            profile=report["provenance"]["parameters"].get("profile"),
         )  # fmt: skip
 
 

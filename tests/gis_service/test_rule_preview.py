@@ -93,6 +93,12 @@ def test_the_same_rules_change_nothing_after_later_editions(
     assert not any(one.differs for one in found)
 
 
+def test_a_report_of_a_profile_is_judged_by_that_profile(own_library: Library) -> None:
+    check(own_library, CheckRequest(SITE, as_of=DAY, profile="control-lines"))
+    (found,) = preview(own_library, own_library.rule_set)
+    assert (found.changes, found.differs) == ((), False)
+
+
 @pytest.mark.parametrize(
     ("edit", "change"),
     [
