@@ -11,6 +11,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 SCALE ?= small
+TEST_PROCESSES ?= 2
 
 .PHONY: help run test conformance check bench demo
 
@@ -24,7 +25,7 @@ run: ## install what is missing, build the demo on first start, serve on PORT un
 
 test: ## all tests, against a PostGIS of their own
 	@scripts/setup test
-	@exec $(BIN)/pytest $(ARGS)
+	@exec $(BIN)/pytest -n $(TEST_PROCESSES) --dist loadfile $(ARGS)
 
 conformance: ## which requirements of the OGC standards hold: a test each, and a table
 	@scripts/setup test
