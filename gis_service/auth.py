@@ -54,6 +54,11 @@ class Caller:
         return self.key.name if self.key else "anonymous"
 
     @property
+    def owner(self) -> str | None:
+        """By what jobs know their caller: the number of the key (names may be given twice)."""
+        return str(self.key.id) if self.key else None
+
+    @property
     def role(self) -> Role | None:
         """The key's role; None for anybody."""
         return self.key.role if self.key else None

@@ -107,7 +107,7 @@ def _take_job(request: Request, wanted: Process, asked: Execution) -> Response:
     caller = auth.caller(request)
     with library.pool.connection() as connection:
         job_id = process_jobs.add_job(
-            connection, wanted, asked, library.settings.reads, caller.name if caller.key else None
+            connection, wanted, asked, library.settings.reads, caller.owner
         )
         found = process_jobs.job(connection, str(job_id))
     address = base_url(request)
@@ -180,7 +180,7 @@ def _job_query(request: Request) -> JobQuery:
         raise BadParameter("type: jobs are of type process.", "type：任务类型仅有 process。")
     since, until = _times(asked.get("datetime"))
     return JobQuery(
-        caller.name if caller.key else None,
+        caller.owner,
         caller.may("admin"),
         _listed(asked.get("processID"), "processID", tuple(PROCESSES)),
         _listed(asked.get("status"), "status", STATUSES),
@@ -253,7 +253,7 @@ def dismissal(request: Request) -> Response:
     with library_of(request).pool.connection() as connection:
         found = process_jobs.job(connection, request.path_params["job"])
         caller = auth.caller(request)
-        if found["caller"] not in (None, caller.name) and not caller.may("admin"):
+        if found["caller"] not in (None, caller.owner) and not caller.may("admin"):
             raise NotAllowed(
                 "The job belongs to somebody else.", "该任务属于其他用户。", code="not-your-job"
             )
