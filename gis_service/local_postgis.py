@@ -324,6 +324,8 @@ def _settings(programs: Programs, socket_dir: Path, durable: bool) -> dict[str, 
         "unix_socket_directories": f'"{socket_dir}"',
         "unix_socket_permissions": "0700",
         "max_connections": "60",
+        # A content has tables and indexes of its own, and one transaction may touch hundreds.
+        "max_locks_per_transaction": "256",
         "timezone": "UTC",
         "shared_buffers": f"{min(512, max(128, memory_mb // 8))}MB",
         "effective_cache_size": f"{max(256, memory_mb // 2)}MB",

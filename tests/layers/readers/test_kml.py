@@ -139,7 +139,7 @@ def test_several_folders_need_a_name_and_same_titles_their_path(tmp_path: Path) 
         opened(path)
     assert caught.value.code == "several-layers"
     assert "农田" in str(caught.value)
-    names = str(caught.value).split("one: ")[1].rstrip(".").split(", ")
+    names = str(caught.value).split("(--source-layer): ")[1].rstrip(".").split(", ")
     job = tmp_path / "job"
     job.mkdir()
     second = next(name for name in names if "乙" in name)
