@@ -68,7 +68,7 @@ def test_the_job_of_a_killed_worker_is_done_by_another(
     second = workers.start()
     assert stalled(workers.dsn, 3600.0) == []  # not before its heart has been silent for long
     # Its upkeep may have had a job in its hand, too.
-    assert jobs_in(own)[0][0] in until(lambda: stalled(workers.dsn, 1.0))
+    until(lambda: jobs_in(own)[0][0] in stalled(workers.dsn, 1.0))
     workers.go()
     until(lambda: jobs_in(own)[0][1] == "succeeded")
     assert second.poll() is None

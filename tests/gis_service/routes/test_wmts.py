@@ -94,7 +94,9 @@ def test_double_density(client: TestClient) -> None:
         small = twice.resize((256, 256), Image.Resampling.BOX)
         off = sum(
             sum(abs(a - b) for a, b in zip(one, other, strict=True)) > 60
-            for one, other in zip(once.get_flattened_data(), small.get_flattened_data(), strict=True)
+            for one, other in zip(
+                once.get_flattened_data(), small.get_flattened_data(), strict=True
+            )
         )
         assert off < 0.05 * 256 * 256
 
