@@ -12,6 +12,7 @@ import datetime
 import itertools
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -37,6 +38,11 @@ from layers.database import Connection, connect, create_database, migrate
 from layers.editions import open_draft, put_layer
 from layers.editions import publish as publish_edition
 from layers.sandbox import Sandbox
+
+# The processes of pytest-xdist ignore Ctrl-C, and what they start would inherit that; programs
+# under test are stopped by it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 PROJECT = Path(__file__).resolve().parent.parent
 SHARED_DATA = PROJECT.parent / "shared" / "data"
