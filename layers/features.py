@@ -84,10 +84,11 @@ def _candidates_of(contents: tuple[tuple[int, int | None], ...]) -> bytes:
     """The statement for contents and what each stands on."""
     pieces, features = [], []
     for content, base in contents:
-        parts = ("whole",) if base is None else ("whole", "base")
-        numbers = {"content": sql.Literal(content), "base": sql.Literal(base)}
-        pieces += [sql.SQL(_SQL[f"{part}_pieces"]).format(**numbers) for part in parts]
-        features += [sql.SQL(_SQL[f"{part}_features"]).format(**numbers) for part in parts]
+        parts = [("whole_pieces", content)] + ([] if base is None else [("base_pieces", base)])
+        for name, part in parts:
+            numbers = {"content": sql.Literal(content), "part": sql.Literal(part)}
+            pieces.append(sql.SQL(_SQL[name]).format(**numbers))
+            features.append(sql.SQL(_SQL["part_features"]).format(**numbers))
     return (
         sql.SQL(_SQL["candidates"])
         .format(pieces=_UNION_ALL.join(pieces), features=_UNION_ALL.join(features))

@@ -61,30 +61,20 @@ CROSS JOIN LATERAL (
     SELECT op.fid, op.piece, op.geom
     FROM overlay_piece AS op
     WHERE
-        op.content_id = {content} AND op.part_id = {base} AND op.from_base AND op.geom && s.box
+        op.content_id = {content} AND op.part_id = {part} AND op.from_base AND op.geom && s.box
     OFFSET 0
 ) AS p
 WHERE s.content_id = {content}
 
--- name: whole_features
+-- name: part_features
+-- Of the rows of one part, the content itself or its base. Fids of both differ, and what is
+-- hidden has no pieces in "n".
 SELECT n.content_id, n.fid, f.feature_id, f.attributes, n.pieces
 FROM n
 CROSS JOIN LATERAL (
     SELECT o.feature_id, o.attributes
     FROM stored_feature AS o
-    WHERE o.content_id = {content} AND o.fid = n.fid
-    LIMIT 1
-) AS f
-WHERE n.content_id = {content}
-
--- name: base_features
--- Fids of base and delta differ; what is hidden has no pieces in "n".
-SELECT n.content_id, n.fid, f.feature_id, f.attributes, n.pieces
-FROM n
-CROSS JOIN LATERAL (
-    SELECT o.feature_id, o.attributes
-    FROM stored_feature AS o
-    WHERE o.content_id = {base} AND o.fid = n.fid
+    WHERE o.content_id = {part} AND o.fid = n.fid
     LIMIT 1
 ) AS f
 WHERE n.content_id = {content}
