@@ -3,6 +3,7 @@
 #   PORT=8000         port of `make run`
 #   DATA_DIR=.data    folder of the embedded PostGIS and of all that the service keeps
 #   DATABASE_URL=     a PostGIS of your own in place of the embedded one
+#   TEST_PROCESSES=2  processes of `make test`, each with a PostGIS of its own
 #   ARGS=             further arguments of the program behind the word
 # Given here or in the environment, all three reach the program as environment variables.
 
